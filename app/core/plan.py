@@ -1,7 +1,7 @@
-"""How soon a change of which size is found at a rate of predictions: the tests of the newest panes, asked beforehand.
+"""Plan: how soon changes of several sizes are found at a rate of predictions, by the tests of the newest panes.
 
-What is stated is a bound that holds in 9 of 10 cases, for independent rows: a change that fills its part of the newest
-panes is found at the end of the pane in which even few rows and an unlucky share of them are enough.
+The stated time is a bound that holds in 9 of 10 cases, for independent rows. A change that fills its part of the
+newest panes is found at the end of the pane in which even few rows and an unlucky share of them are enough.
 """
 
 from __future__ import annotations
@@ -30,26 +30,28 @@ from app.core.scales.suffixes import spans_of
 Bools = NDArray[np.bool_]
 
 UNLUCKY = 0.9062
-"""Standard deviations below what is expected, of the number of rows and of what they show: both together are as likely
-as one sample in ten, 1.2816 deviations divided by the root of two."""
+"""Standard deviations below the expected number of rows, and below the effect that they show.
+
+Both together are as likely as one sample in ten: 1.2816 deviations divided by the root of two.
+"""
 NUMBERS = (("mean moved by 0.5 sd", 0.5), ("mean moved by 1 sd", 1.0), ("mean moved by 2 sd", 2.0))
-"""Shifts of a mean in standard deviations; of a normal law the KS statistic is 2 Phi(shift / 2) - 1."""
+"""Shifts of a mean in standard deviations. For a normal law the KS statistic is 2 Phi(shift / 2) - 1."""
 OF_UNIT = 0.97
-"""The KS statistic of numbers that are multiplied by 100, say: hardly any value is where it was."""
+"""The KS statistic of numbers that are multiplied by, for example, 100: hardly any value stays in its place."""
 CATEGORIES = 4
-"""Categories of the column that changes, all alike before."""
+"""Number of categories of the column that changes, all equally frequent before."""
 MOVED = 0.2
-"""The share of the rows that is in another category then."""
+"""Share of the rows that moves to another category."""
 POINTS = (0.05, 0.1, 0.2)
-"""By how much accuracy falls."""
+"""Drops of the accuracy that are planned for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What comes. `rate`: predictions per second; `columns`: those that are judged, with prediction and probability.
+    """The expected load. `rate`: predictions per second; `columns`: judged columns, with prediction and probability.
 
-    `reference`: rows of the reference. `truth`: the share of predictions whose truth comes; `accuracy`: the
-    reference's, None where it has none; `metrics`: how many are judged.
+    `reference`: rows of the reference. `truth`: the share of predictions whose truth comes. `accuracy`: the
+    reference's, None where it has none. `metrics`: how many are judged.
     """
 
     rate: float
@@ -64,8 +66,8 @@ class Load:
 class PlannedFinding:
     """A change and the time in which it is found in 9 of 10 cases; None where no span that is judged shows it.
 
-    `seconds`: since the change, of a metric of predictions whose truth has come; `rows`: predictions in that time, of a
-    metric those with truth.
+    `seconds`: the time since the change; for a metric that of predictions whose truth has come. `rows`: predictions
+    in that time; for a metric those with truth.
     """
 
     change: str
@@ -76,10 +78,11 @@ class PlannedFinding:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is found at a rate. `chance`: of a false alarm in one evaluation; None: the newest panes are not judged.
+    """Findings at a rate of predictions. `chance`: of a false alarm in one evaluation; None if only windows are
+    judged.
 
-    `window`: seconds in which a window has `drift.min_samples`, so that it is judged as a whole; None where it never
-    has. `truth`: the same of `performance.min_samples` rows with truth.
+    `window`: seconds in which a window reaches `drift.min_samples`, so that it is judged as a whole; None where it
+    never does. `truth`: the same for `performance.min_samples` rows with truth.
     """
 
     load: Load
@@ -90,7 +93,7 @@ class Plan:
 
 
 def plan_of(load: Load, monitoring: Monitoring) -> Plan:
-    """Return what is found at a rate, and how soon."""
+    """Return which changes are found at a rate, and how soon."""
     windows, rows = monitoring.windows, load.rate * monitoring.windows.pane
     spans = spans_of(windows.panes, _reach(rows, windows.panes, windows.most_panes, monitoring.drift.min_samples))
     levels = levels_of(monitoring, len(spans), load.columns)
@@ -107,7 +110,7 @@ def plan_of(load: Load, monitoring: Monitoring) -> Plan:
 
 
 def _reach(rows: float, panes: int, most: int, needed: float) -> int:
-    """Return how many panes of so many rows the longest span has: as many as a thin window reaches back."""
+    """Return how many panes, with `rows` rows each, the longest span has: as many as a thin window reaches back."""
     return min(max(panes, ceil(needed / rows)), most)
 
 
@@ -139,21 +142,21 @@ def _columns(load: Load, monitoring: Monitoring, spans: Sequence[int], levels: L
 
 
 def _first(most: int, found: Callable[[int], bool]) -> int | None:
-    """Return the fewest panes after which a change is found; None where it is not after the most."""
+    """Return the fewest panes after which a change is found; None if it is not found after `most` panes."""
     at = bisect_left(range(1, most + 1), True, key=found)
     return None if at == most else at + 1
 
 
 def _few(rows: Floats) -> Floats:
-    """Return how many rows come where few do and so many are expected (Poisson's law)."""
+    """Return the number of rows that come in an unlucky case, where `rows` are expected (Poisson's law)."""
     return np.asarray(np.maximum(np.floor(rows - UNLUCKY * np.sqrt(rows)), 0.0), np.float64)
 
 
 def _number_found(size: float, part: Floats, n: Floats, m: float, floor: float, levels: Levels) -> Bools:
-    """Return at which scales a KS statistic of that size is found of which a part of the rows has changed.
+    """Return whether a KS statistic of this size is found at each scale, if this part of the rows has changed.
 
-    At the value where the largest gap is, half of it is on either side of 1/2: there the share of the reference is
-    (1 + size) / 2, that of changed rows (1 - size) / 2. The statistic is no less than the gap there.
+    At the value where the largest gap is, half of the gap is on either side of 1/2. There the share of the reference
+    is (1 + size) / 2, that of changed rows (1 - size) / 2. The statistic is no less than the gap there.
     """
     before, now = (1.0 + size) / 2.0, (1.0 + size) / 2.0 - size * part
     deviation = np.sqrt(now * (1.0 - now) / np.maximum(n, 1.0) + before * (1.0 - before) / m)
@@ -163,7 +166,7 @@ def _number_found(size: float, part: Floats, n: Floats, m: float, floor: float, 
 
 
 def _category_found(more: Floats, n: Floats, m: float, floor: float, levels: Levels) -> Bools:
-    """Return at which scales a category is found to which so much of the rows has moved from the others."""
+    """Return whether a category is found at each scale, if this share of the rows has moved to it from the others."""
     before = np.full(len(n), 1.0 / CATEGORIES)
     now = before + more
     seen = np.maximum(now - UNLUCKY * np.sqrt(now * (1.0 - now) / np.maximum(n, 1.0)), before)
@@ -174,7 +177,7 @@ def _category_found(more: Floats, n: Floats, m: float, floor: float, levels: Lev
 
 
 def _missing_found(share: Floats, n: Floats, m: float, allowed: float, levels: Levels) -> Bools:
-    """Return at which scales missing values are found of a column that had none."""
+    """Return whether missing values are found at each scale, in a column that had none."""
     seen = np.maximum(share - UNLUCKY * np.sqrt(share * (1.0 - share) / np.maximum(n, 1.0)), 0.0)
     nothing, total = np.zeros(1), np.array([m])
     counts = np.floor(seen * n)[:, None]
@@ -182,11 +185,11 @@ def _missing_found(share: Floats, n: Floats, m: float, allowed: float, levels: L
 
 
 def _accuracy(load: Load, monitoring: Monitoring) -> list[PlannedFinding]:
-    """Return how soon a fall of the accuracy is found over the newest panes with truth."""
+    """Return how soon drops of the accuracy are found over the newest panes with truth."""
     with_truth = load.rate * load.truth * monitoring.windows.pane
     if load.accuracy is None or with_truth <= 0.0:
         return []
-    filled = -expm1(-with_truth)  # the share of panes that have any truth
+    filled = -expm1(-with_truth)  # the share of panes with any truth
     rows = with_truth / filled
     spans = spans_of(_truth_panes(rows, load, monitoring))
     levels = metric_level(monitoring, len(spans), load.metrics), at_margin(monitoring, len(spans))
@@ -208,12 +211,12 @@ def _accuracy_found(
     levels: tuple[float, float],
     panes: int,
 ) -> bool:
-    """Return whether a fall is found so many panes after it, of so many rows with truth each, at any span."""
+    """Return whether a fall is found this many panes after it, at any span. `rows`: rows with truth in each pane."""
     return any(_fall_found(points * min(panes / span, 1.0), span * rows, load, monitoring, levels) for span in spans)
 
 
 def _fall_found(drop: float, rows: float, load: Load, monitoring: Monitoring, levels: tuple[float, float]) -> bool:
-    """Return whether a fall is found in so many rows. `levels`: of no fall, and of one that is harmless."""
+    """Return whether a fall is found in this many rows. `levels`: for no fall, and for a harmless one."""
     baseline = load.accuracy or 0.0
     thresholds = monitoring.performance
     allowed = thresholds.metrics.get("accuracy", thresholds.default) * baseline
@@ -227,7 +230,7 @@ def _fall_found(drop: float, rows: float, load: Load, monitoring: Monitoring, le
 
 
 def _truth_panes(rows: float, load: Load, monitoring: Monitoring) -> int:
-    """Return how many panes with truth the longest span has, with so many rows each."""
+    """Return how many panes with truth the longest span has, with `rows` rows each."""
     windows = monitoring.windows
     kept = max(MOST_KEPT * load.truth, windows.retention * load.rate * load.truth)
     wanted = max(monitoring.performance.min_samples, min(ENOUGH, kept))

@@ -1,4 +1,4 @@
-"""From reference rows to a profile: columns, labels, the reference's own metrics, calibration."""
+"""Building of a profile from reference rows: columns, labels, the reference's own metrics, calibration."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Categories = list[str | None]
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """Prediction and truth of the reference as `outcome_slots` takes them."""
+    """Prediction and truth of the reference in the form that `outcome_rows` needs."""
 
     predicted: Integers
     value: Floats
@@ -46,7 +46,7 @@ class _Outcome:
 
 @dataclass(frozen=True, slots=True)
 class HowRead:
-    """How a reference's columns were read, by column; `outputs` is of the prediction and the truth alike.
+    """Readings of a reference's columns, by column; `outputs` is for the prediction and the truth alike.
 
     `invalid` counts the cells of a numeric column that are no numbers, which are NaN in it.
     """
@@ -73,10 +73,10 @@ def build_profile(  # noqa: PLR0913 (a profile is made of that many columns)
     """Return the profile of n reference rows.
 
     Features: arrays are numeric (NaN missing), other sequences categorical (None missing). `prediction` None: task
-    `features`. `probability` is that of the positive class, of more than two classes that of the predicted one.
-    `labels` default to those seen, ascending; of a binary model `positive_label` (default: the last) becomes
-    `labels[1]`. Baseline metrics need `actual`; calibration and the estimated baseline need `probability` too. `read`:
-    how the columns were read; what it does not say is decided from their values.
+    `features`. `probability` is that of the positive class; with more than two classes that of the predicted one.
+    `labels` default to those seen, ascending. For a binary model `positive_label` (default: the last) becomes
+    `labels[1]`. Baseline metrics need `actual`; calibration and the estimated baseline need `probability` too.
+    `read`: how the columns were read; readings that it does not have are decided from the values.
 
     Raises ValueError, which names the column of another length or the labels that do not fit.
     """
@@ -110,7 +110,7 @@ def build_profile(  # noqa: PLR0913 (a profile is made of that many columns)
 def _reading_of_outputs(
     task: Task, prediction: Raw | NDArray[np.generic] | None, actual: Raw | NDArray[np.generic] | None
 ) -> Reading:
-    """Return how predictions and truth spell their labels: both alike, the prediction first."""
+    """Return how predictions and truth spell their labels: both alike, with the predictions' cells first."""
     if task in ("regression", "features"):
         return Reading()
     return spelling_of([*_cells(prediction), *_cells(actual)])
@@ -124,7 +124,7 @@ def _cells(values: Raw | NDArray[np.generic] | None) -> Sequence[Cell]:
 
 
 def _labels_or_numbers(task: Task, values: Raw | NDArray[np.generic], reading: Reading) -> Categories | Floats:
-    """Return the names of labels (None where missing), or of a regression its numbers (NaN where there is none)."""
+    """Return the names of labels (None where missing), or a regression's numbers (NaN where there is none)."""
     cells = _cells(values)
     return numbers(cells, reading)[0] if task == "regression" else names(cells, reading)
 
@@ -205,7 +205,7 @@ def outcome_rows_of(
     actual: Raw | NDArray[np.generic],
     outputs: Reading,
 ) -> OutcomeRows:
-    """Return what each row of a profile's reference counts as in its outcome panes. `outputs`: how labels are read."""
+    """Return the counts of each row of a profile's reference in its outcome panes. `outputs`: how labels are read."""
     told, truth = (_labels_or_numbers(profile.task, values, outputs) for values in (prediction, actual))
     found = _outcome(profile.labels, len(prediction), told, probability, truth)
     assert found.actual is not None
@@ -213,7 +213,7 @@ def outcome_rows_of(
 
 
 def _with_metrics(profile: Profile, outcome: _Outcome) -> Profile:
-    """Baseline metrics, through the same panes as the stream's, then calibration and what it estimates."""
+    """Return the profile with baseline metrics, from the stream's own panes, then calibration and its estimates."""
     if outcome.actual is None:
         return profile
     layout = outcome_layout(profile)
@@ -243,5 +243,5 @@ def _values(metrics: Sequence[Metric]) -> dict[str, float]:
 
 
 def _floats(values: Sequence[object] | NDArray[np.generic]) -> Floats:
-    """Floats with NaN for None."""
+    """Return floats with NaN for None."""
     return np.array(values, dtype=np.float64)

@@ -1,1 +1,1 @@
-"""monitoring.json as types: windows, thresholds, rules, routes, matchers, weekly hours."""
+"""The content of monitoring.json as types: windows, thresholds, rules, routes, matchers, weekly hours."""

@@ -1,4 +1,4 @@
-"""Matchers on labels, as silences, routes and inhibition have them: `rule=data_drift`, `subject=~"age.*"`."""
+"""Matchers on labels, as used by silences, routes and inhibition: `rule=data_drift`, `subject=~"age.*"`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any, Literal
 import re2
 
 LABELS = ("model", "model_version", "rule", "subject", "metric", "level")
-"""What can be matched on."""
+"""Labels that a matcher can name."""
 
 LONGEST = 200
 LONGEST_TEXT = 3 * LONGEST
-"""Characters of a matcher as it is written, with spaces and quotes."""
+"""Maximum length of a matcher's text in characters, spaces and quotes included."""
 MOST_MATCHERS = 20
-"""Of one silence."""
+"""Maximum number of matchers of one silence."""
 MOST_MEMORY = 1 << 20
-"""Bytes that an expression may take (RE2's `max_mem`): a larger one is refused when it is made."""
+"""Memory limit of an expression in bytes (RE2's `max_mem`): a larger expression is refused when it is compiled."""
 
 Operator = Literal["=", "!=", "=~", "!~"]
 
@@ -27,12 +27,12 @@ _FORM = re.compile(r"\s*(?P<name>[A-Za-z_]\w*)\s*(?P<operator>=~|!~|!=|=)\s*(?P<
 
 
 class MatcherError(ValueError):
-    """A matcher that cannot be used; says why."""
+    """A matcher that cannot be used. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition on one label. A label that is not there is empty; expressions match the whole value."""
+    """One condition on one label. A missing label counts as empty; an expression must match the whole value."""
 
     name: str
     operator: Operator
@@ -40,7 +40,7 @@ class Matcher:
     pattern: Any = field(default=None, compare=False)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether the condition holds."""
+        """Return whether the condition holds for these labels."""
         value = labels.get(self.name, "")
         same = value == self.value if self.pattern is None else self.pattern.fullmatch(value) is not None
         return same is (self.operator in ("=", "=~"))
@@ -50,7 +50,7 @@ class Matcher:
 
 
 def matcher_of(text: str) -> Matcher:
-    """A matcher from its text; quotes around the value may be left out. Raises MatcherError."""
+    """Parse a matcher; quotes around the value are optional. Raises MatcherError."""
     if len(text) > LONGEST_TEXT:
         raise MatcherError(f"a matcher of {len(text):,} characters: at most {LONGEST} for the value")
     found = _FORM.fullmatch(text)
@@ -67,12 +67,12 @@ def matcher_of(text: str) -> Matcher:
 
 
 def matchers_of(texts: Iterable[str]) -> tuple[Matcher, ...]:
-    """Several of them. Raises MatcherError."""
+    """Parse several matchers. Raises MatcherError."""
     return tuple(matcher_of(text) for text in texts)
 
 
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
-    """Whether every one holds."""
+    """Return whether every matcher holds for these labels."""
     return all(matcher.matches(labels) for matcher in matchers)
 
 
@@ -95,7 +95,7 @@ _OPTIONS = _options()
 
 
 def _pattern(name: str, value: str) -> Any:
-    """Compile an expression of RE2: the time that a match takes grows with the value's length alone, whatever it is."""
+    """Compile an RE2 expression: a match's time grows with the value's length alone. Raises MatcherError."""
     try:
         return re2.compile(value, _OPTIONS)
     except (re2.error, UnicodeEncodeError) as error:

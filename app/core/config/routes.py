@@ -1,4 +1,4 @@
-"""Who is told of an alert, and when nobody is: routes, inhibition, maintenance windows, as they are written."""
+"""Routes, inhibition and maintenance windows, as they are configured."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from topics.levels import Level
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Alerts that all `matchers` match, of `min_level` or above, go to `channels`.
+    """A rule that sends alerts to `channels` if all `matchers` match and the level is `min_level` or above.
 
-    `group_by`: labels beside model and version that part groups. Times are in seconds; None: as the settings have
-    them. `go_on`: look for further routes, where otherwise the first that fits is the only one.
+    `group_by`: labels that split groups further than model and version. Times are in seconds; None takes the
+    settings' value. `go_on`: try further routes too; otherwise the first route that fits is the only one.
     """
 
     channels: tuple[str, ...]
@@ -30,9 +30,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Inhibit:
-    """While an alert fires that all of `source` match, those that all of `target` match are not told.
+    """An inhibition: a firing alert that all of `source` match mutes the alerts that all of `target` match.
 
-    Both must be of one model version, and have the same values of `equal`.
+    Both alerts must be of one model version, and have the same values of `equal`.
     """
 
     source: tuple[str, ...]
@@ -42,7 +42,7 @@ class Inhibit:
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """Hours of the week in which what all `matchers` match is not told; see `app.core.config.weekly`."""
+    """Hours of the week in which alerts that all `matchers` match are not notified; see `app.core.config.weekly`."""
 
     weekdays: tuple[str, ...]
     start: str
@@ -58,18 +58,19 @@ DEFAULT_INHIBIT = (
         target=("rule=~(data_drift|prediction_drift|data_quality|critical_feature|feature_drift|not_judged)",),
     ),
 )
-"""Once traffic has stopped, the last windows are small and odd: that they seem to have drifted is no news.
+"""Default inhibition: stopped traffic mutes drift, data quality and missing judgements.
 
-A drop explains nothing: what still comes may have drifted, and may have dropped for the same reason.
+Once traffic has stopped, the last windows are small and unrepresentative, so their drift is no news. A drop in volume
+mutes nothing: the remaining traffic may have drifted, and may have dropped for the same reason.
 """
 
 
 class RouteError(ValueError):
-    """A route that cannot be used; names it."""
+    """A route that cannot be used. The message names the route."""
 
 
 def check_route(where: str, route: Route) -> None:
-    """Raises RouteError, `where` first."""
+    """Check a route. Raises RouteError, whose message begins with `where`."""
     try:
         matchers_of(route.matchers)
     except MatcherError as error:
@@ -84,7 +85,7 @@ def check_route(where: str, route: Route) -> None:
 
 
 def check_labels(where: str, names: Iterable[str]) -> None:
-    """Raises RouteError for a label that there is not."""
+    """Check names of labels. Raises RouteError for an unknown label."""
     for name in names:
         if name not in LABELS:
             raise RouteError(f"{where}: there is no label {name!r}; known are {', '.join(LABELS)}")

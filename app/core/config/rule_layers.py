@@ -1,4 +1,4 @@
-"""What is said of the rules in several places, put together: which value is in force, and who said so."""
+"""Settings of the rules from several sources, merged: which value is in force, and its source."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, fields, replace
 from app.core.config.monitoring import Alerting, Rule
 
 Given = Mapping[str, Mapping[str, object]]
-"""By rule: its settings (the fields of `Rule`) as somebody gives them, and none that they do not."""
+"""Settings by rule (the fields of `Rule`), as one source gives them; settings that it does not give are absent."""
 
 RULES: tuple[str, ...] = tuple(
     field.name for field in fields(Alerting) if isinstance(getattr(Alerting(), field.name), Rule)
 )
-"""Every rule, by the name that it has in `monitoring.json`."""
+"""Names of every rule in `monitoring.json`."""
 RULE_SETTINGS: tuple[str, ...] = tuple(field.name for field in fields(Rule))
 DEFAULT = "default"
 _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What one place says. `source` is what the place is called."""
+    """The settings that one source gives. `source` is its name."""
 
     source: str
     rules: Given
@@ -30,14 +30,14 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """A value that is in force, and where it comes from."""
+    """A value that is in force, and its source."""
 
     value: object
     source: str
 
 
 def in_force(layers: Sequence[Layer]) -> dict[str, dict[str, Stated]]:
-    """Every setting of every rule: the default, or what the last layer says that says anything."""
+    """Return every setting of every rule: the value of the last layer that gives one, else the default."""
     found: dict[str, dict[str, Stated]] = {}
     for rule in RULES:
         default = getattr(Alerting(), rule)
@@ -49,7 +49,7 @@ def in_force(layers: Sequence[Layer]) -> dict[str, dict[str, Stated]]:
 
 
 def with_layers(alerting: Alerting, layers: Sequence[Layer]) -> Alerting:
-    """The same with the rules that are in force. The values are of the types that `Rule` has."""
+    """Return the alerting configuration with the rules in force. The values must have the types of `Rule`'s fields."""
     rules = {
         rule: Rule(**{name: stated.value for name, stated in settings.items()})  # type: ignore[arg-type]
         for rule, settings in in_force(layers).items()
@@ -58,7 +58,7 @@ def with_layers(alerting: Alerting, layers: Sequence[Layer]) -> Alerting:
 
 
 def differences(alerting: Alerting) -> dict[str, dict[str, object]]:
-    """What is not as it is by default."""
+    """Return by rule the settings that differ from the defaults."""
     default = Alerting()
     found: dict[str, dict[str, object]] = {}
     for rule in RULES:
@@ -70,7 +70,7 @@ def differences(alerting: Alerting) -> dict[str, dict[str, object]]:
 
 
 def check_runbook(url: str) -> str:
-    """Return the address of a runbook. Raises ValueError for one that nobody can open."""
+    """Return the URL of a runbook. Raises ValueError for one that cannot be opened."""
     if url and (_ADDRESS.fullmatch(url) is None or not url.isprintable()):
         raise ValueError(f"must be an address such as https://wiki.example.com/churn, not {url!r}")
     return url

@@ -1,4 +1,4 @@
-"""Hours of the week: on which weekdays, from when until when, by a clock on the wall."""
+"""Hours of the week: weekdays and times of day by local wall-clock time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _CLOCK = re.compile(r"([01]?\d|2[0-4]):([0-5]\d)")
 
 
 class WeeklyError(ValueError):
-    """Hours that cannot be used; names the field."""
+    """Hours that cannot be used. The message names the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weekly:
-    """From `start` until before `end`, in minutes of the day. Where `end` is not after `start` it is the next day's."""
+    """Hours from `start` until before `end`, in minutes of the day. An `end` not after `start` is on the next day."""
 
     weekdays: frozenset[int]
     start: int
     end: int
 
     def covers(self, weekday: int, minute: float) -> bool:
-        """Whether a moment is within, by its weekday (Monday is 0) and minute of the day."""
+        """Return whether a moment is within these hours: weekday (Monday is 0) and minute of the day."""
         if self.end > self.start:
             return weekday in self.weekdays and self.start <= minute < self.end
         began_today = weekday in self.weekdays and minute >= self.start
@@ -32,7 +32,7 @@ class Weekly:
 
 
 def weekly_of(weekdays: Iterable[str], start: str, end: str) -> Weekly:
-    """From their texts: `mon`, `mon-fri`; `22:00`. Raises WeeklyError."""
+    """Parse weekly hours: `mon`, `mon-fri`; `22:00`. Raises WeeklyError."""
     days = frozenset(day for text in weekdays for day in _days(text))
     if not days:
         raise WeeklyError(f"weekdays: name at least one of {', '.join(WEEKDAYS)}")

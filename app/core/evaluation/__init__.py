@@ -1,1 +1,1 @@
-"""Panes against the reference: drift, performance, intervals, and the decision."""
+"""Comparison of panes with the reference: drift, performance, intervals, and the decision."""

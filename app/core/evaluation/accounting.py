@@ -1,4 +1,4 @@
-"""What a window's numbers leave out, in words: labels that the reference does not have, and rows not judged."""
+"""Text about the rows that a window's metrics leave out: unknown labels, and rows that are not judged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 NAMED = 3
-"""Labels, or reasons, that are named; the rest is counted."""
+"""Maximum number of labels that are named; the rest is counted."""
 LONGEST = 60
 
 
@@ -24,7 +24,7 @@ class PerformanceLike(Protocol):
 
 
 def accounting_of(found: PerformanceLike) -> Iterator[str]:
-    """What must be known beside the metrics, a fact a line, without a full stop."""
+    """Yield the facts that a reader needs with the metrics, one per line, without a full stop."""
     yield from _unknown(found.unknown_actuals, found.feedback, "the truth")
     yield from _unknown(found.unknown_predictions, found.feedback, "the predictions with truth")
     left = sum(found.not_judged.values())
@@ -34,7 +34,7 @@ def accounting_of(found: PerformanceLike) -> Iterator[str]:
 
 
 def _unknown(labels: Mapping[str, int], rows: int, whose: str) -> Iterator[str]:
-    """The commonest labels that the reference does not have, with their share of the rows."""
+    """Yield lines about the most frequent labels that the reference does not have, with their share of the rows."""
     ordered = sorted(labels.items(), key=lambda item: (-item[1], item[0]))
     for label, count in ordered[:NAMED]:
         shown = label if len(label) <= LONGEST else f"{label[:LONGEST]}…"
@@ -46,19 +46,19 @@ def _unknown(labels: Mapping[str, int], rows: int, whose: str) -> Iterator[str]:
 
 
 def counted(reasons: Mapping[str, int], most: int = 8, what: str = "reasons") -> str:
-    """Rows by reason, the most frequent first: `missing prediction 12, unreadable truth 3`."""
+    """Return the rows by reason as text, the most frequent first: `missing prediction 12, unreadable truth 3`."""
     ordered = sorted(((name, n) for name, n in reasons.items() if n), key=lambda item: (-item[1], item[0]))
     more = f" and {len(ordered) - most} other {what}" if len(ordered) > most else ""
     return ", ".join(f"{name} {n:,}" for name, n in ordered[:most]) + more
 
 
 def mostly_left_out(found: PerformanceLike) -> bool:
-    """Whether most of the rows with truth enter no metric."""
+    """Return whether most of the rows with truth enter no metric."""
     return 2 * sum(found.not_judged.values()) > found.feedback
 
 
 def _share(count: int, rows: int) -> str:
-    """A share in whole percent; one that would round to 0 or 100 is not said to be that."""
+    """Return a share in whole percent. A share that is neither 0 nor 1 is not shown as 0 % or 100 %."""
     if not rows:
         return f"{count:,}"
     share = count / rows

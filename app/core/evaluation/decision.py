@@ -1,4 +1,4 @@
-"""What a window means: has the data drifted, has the model got worse? Pure functions of reference and window."""
+"""Decisions about a window: drift of the data, and degradation of the model. They are pure functions."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from topics.results import FeatureDrift
 
 TESTS: dict[Kind, str] = {"numeric": "ks", "categorical": "jensen-shannon"}
 ALONE = "features alone are watched: the reference has no predictions"
-"""Why a model of task `features` has no performance."""
+"""Reason for which a model of task `features` has no performance."""
 UNKNOWN_FEATURES = ""
-"""Where a pane keeps the names of unknown features."""
+"""Key under which a pane keeps the names of unknown features."""
 
 
 def drift_decision(layout: Layout, pane: Pane, monitoring: Monitoring, seconds: float | None = None) -> DriftDecision:
-    """Judge a window's input pane (the sum of its panes). `seconds`: how long it is, by default the usual window.
+    """Judge a window's input pane (the sum of its panes). `seconds`: the window's length, by default the usual one.
 
-    Policy `decision`: the features are corrected together, the prediction and its probability together, and
-    the data has drifted when the share of drifted features reaches `drift.share`. Policy `threshold`: any
-    feature with p < alpha (numeric) or a distance above `drift.categorical`, as it is. A window under
-    `drift.min_samples` has neither drifted nor not. Where it is known what comes and goes by itself in so long a
-    window, an effect must be beyond that.
+    Policy `decision`: the features are corrected together, the prediction and its probability together. The data has
+    drifted when the share of drifted features reaches `drift.share`. Policy `threshold`: any feature with p < alpha
+    (numeric) or a distance above `drift.categorical`, uncorrected. A window with fewer than `drift.min_samples` rows
+    has neither drifted nor not. Where the usual effects of a window of this length are known, an effect must exceed
+    them.
     """
     thresholds = monitoring.drift
     usual = _usual(layout, _lasting(monitoring, seconds), monitoring)
@@ -75,7 +75,7 @@ def _lasting(monitoring: Monitoring, seconds: float | None) -> float:
 
 
 def _explained(layout: Layout, pane: Pane, features: tuple[FeatureDrift, ...]) -> tuple[FeatureDrift, ...]:
-    """The features with the likely cause of each that has drifted or lacks values."""
+    """Return the features, with the likely cause of each that has drifted or has more missing or unseen values."""
     return tuple(
         replace(one, cause=cause_of(layout, pane, i)) if one.drifted or one.missing_rises or one.unseen_rises else one
         for i, one in enumerate(features)
@@ -83,7 +83,7 @@ def _explained(layout: Layout, pane: Pane, features: tuple[FeatureDrift, ...]) -
 
 
 def _unjudged(feature: FeatureDrift, n: int) -> float:
-    """The share of n rows whose value is of the wrong type, or missing where the reference lets expect one."""
+    """Return the share of n rows whose value is of the wrong type, or is missing beyond the reference's share."""
     if not n:
         return 0.0
     return max(0.0, feature.missing / n - feature.reference_missing) + feature.invalid / n
@@ -115,10 +115,7 @@ def _floor(comparison: Comparison, thresholds: DriftThresholds) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Usual:
-    """What comes and goes by itself of a column: its effect, and rises of the shares of missing and unseen values.
-
-    The shares are those that a rise must exceed.
-    """
+    """Usual changes of a column: its effect, and the shares of missing and unseen values that a rise must exceed."""
 
     effect: float = 0.0
     missing: float = 0.0
@@ -142,9 +139,9 @@ def found_columns(
     thresholds: DriftThresholds,
     usual: Mapping[int, float] | None = None,
 ) -> dict[int, FeatureDrift]:
-    """The evidence of the columns at these places that are found in a pane; their strength is known.
+    """Return the evidence of the columns at these places, which are found in a pane; their strength is known.
 
-    `usual`: the effect of each that comes and goes by itself.
+    `usual`: by place, the column's usual effect.
     """
     compared = dict(zip(sorted(found), compare(layout, pane, found), strict=True))
     effects = {i: (usual or {}).get(i, 0.0) for i in compared}
@@ -162,7 +159,7 @@ def found_columns(
 
 
 def significant_among(p: Sequence[float | None], thresholds: DriftThresholds) -> list[bool]:
-    """Which p-values are significant: after Benjamini-Hochberg, or each alone by policy `threshold`."""
+    """Return whether each p-value is significant: after Benjamini-Hochberg, or each alone with policy `threshold`."""
     tested = [i for i, value in enumerate(p) if value is not None]
     found = [False] * len(p)
     if not tested:
@@ -177,7 +174,7 @@ def significant_among(p: Sequence[float | None], thresholds: DriftThresholds) ->
 def _adjusted(p_values: Floats) -> Floats:
     """Return Benjamini and Hochberg's adjusted p-values, equal to `scipy.stats.false_discovery_control`.
 
-    That takes a twentieth of a window's time, for axes and array types that are not here.
+    scipy's function takes a twentieth of a window's time, for axes and array types that are not needed here.
     """
     order, n = p_values.argsort(), len(p_values)
     adjusted = np.empty(n)
@@ -241,7 +238,7 @@ def _feature(  # noqa: PLR0913 (a finding has that many sides)
 
 
 def _beyond(count: int, n: int, reference: int, reference_n: int, usual: float) -> bool:
-    """Whether the share of `count` in n rows is above the reference's by more than a usual rise."""
+    """Return whether the share of `count` in n rows is above the reference's by more than a usual rise."""
     return count / max(n, 1) - reference / max(reference_n, 1) >= usual
 
 
@@ -254,9 +251,9 @@ def performance_decision(
     monitoring: Monitoring,
     seconds: float | None = None,
 ) -> PerformanceDecision:
-    """Judge a window's outcome pane, and what its input pane lets one expect.
+    """Judge a window's outcome pane, and estimate its metrics from its input pane.
 
-    `seconds`: how long the window is, by default the usual one. A window with fewer than `performance.min_samples`
+    `seconds`: the window's length, by default the usual one. A window with fewer than `performance.min_samples`
     judged rows is never degraded.
     """
     thresholds, lasting = monitoring.performance, _lasting(monitoring, seconds)

@@ -1,4 +1,4 @@
-"""Whether a metric has got worse than its baseline, or why that cannot be said."""
+"""Comparison of metrics with their baselines: whether each has degraded, or the reason why this is unknown."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from app.core.reference.profile import Profile
 from topics.results import MetricChange
 
 MOST_USUAL = 0.45
-"""Where a share comes and goes by more, the loss of half of it would not be seen, and it is not judged."""
+"""Usual drop of a share above which the share is not judged: the loss of half of it would not be seen."""
 ROUNDING = 1e-6
-"""A baseline below this share of its scale at zero is zero: of a model that is right but for rounding."""
+"""A baseline below this share of its scale at zero counts as zero: the model is right except for rounding."""
 NO_TRUTH = "no baseline: the reference has no truth"
 UNDEFINED = "no baseline: it is undefined on the reference"
 LOWEST = "its baseline is 0, the lowest that it can be"
@@ -40,10 +40,10 @@ def changes(
     thresholds: PerformanceThresholds,
     seconds: float | None = None,
 ) -> tuple[MetricChange, ...]:
-    """Compare each metric of n rows with its baseline; they are judged together.
+    """Compare each metric of n rows with its baseline; the metrics are judged together.
 
-    `seconds`: the span of the rows. A drop must be beyond what comes and goes by itself in so long a time, where that
-    is known; None: it need not.
+    `seconds`: the span of the rows. A drop must exceed the usual drop of such a span, where that is known. With None
+    the usual drop is ignored.
     """
     known = NONE_USUAL if seconds is None else effects_of(profile.usual)
     return tuple(
@@ -68,16 +68,17 @@ def change(  # noqa: PLR0913 (a comparison has that many sides)
     missing: str = NO_TRUTH,
     usual: float = 0.0,
 ) -> MetricChange:
-    """A metric of n rows against its baseline of `reference_n` rows, one of `tested` that are judged together.
+    """Compare a metric of n rows with its baseline of `reference_n` rows; `tested` metrics are judged together.
 
-    Degraded when the drop is above the metric's threshold times `scale_of` the baseline, and the interval of the drop
-    lies above zero. That interval is the window's own, widened by what the baseline's own rows leave open:
-    half-width times sqrt(1 + n / reference_n), and by the metric's error bound; and from `confidence` to a chance of
-    `chance` over all metrics (Bonferroni), one-sided. `spread`: the standard deviation of the reference's predictions;
-    `missing`: the reason where there is no baseline. `usual`: a drop that comes and goes by itself; the threshold is
-    beyond it by a margin, and a share that varies too much is not judged.
+    It has degraded when the drop is above the metric's threshold times `scale_of` the baseline, and the interval of
+    the drop lies above zero. This interval is the window's own, widened by the uncertainty of the baseline's rows:
+    half-width times sqrt(1 + n / reference_n), and by the metric's error bound. It is also widened from `confidence`
+    to a chance of `chance` over all metrics (Bonferroni), one-sided.
 
-    By policy `threshold` the drop alone decides, or the metric's limit: neither interval nor chance is asked.
+    `spread`: the standard deviation of the reference's predictions. `missing`: the reason where there is no baseline.
+    `usual`: the usual drop. The threshold exceeds it by a margin, and a share that varies too much is not judged.
+
+    With policy `threshold` the drop alone decides, or the metric's limit: neither interval nor chance is used.
     """
     plain = thresholds.policy == "threshold"
     threshold, limit = limit_of(thresholds, metric.name, usual), thresholds.limits.get(metric.name) if plain else None
@@ -131,10 +132,10 @@ def change(  # noqa: PLR0913 (a comparison has that many sides)
 def _against_limit(
     metric: Metric, baseline: float | None, limit: float, n: int, thresholds: PerformanceThresholds, spread: float
 ) -> MetricChange:
-    """A metric of n rows against a value that it may not be worse than.
+    """Compare a metric of n rows with the value that it may not be worse than.
 
-    Its drop is against the baseline, and the threshold is the drop down to the limit; without a baseline, or where
-    that is the worst that there is, the drop is against the limit, and the threshold 0.
+    Its drop is against the baseline, and the threshold is the drop down to the limit. Without a baseline, or where
+    the baseline is the worst possible value, the drop is against the limit, and the threshold is 0.
     """
     sign = 1.0 if metric.name in LOSSES else -1.0
     good = baseline
@@ -167,15 +168,16 @@ def _too_few(n: int, thresholds: PerformanceThresholds) -> str:
 
 
 def limit_of(thresholds: PerformanceThresholds, name: str, usual: float) -> float:
-    """Return the relative drop from which on a metric is worse: its threshold, and beyond the usual one by a margin."""
+    """Return the relative drop from which on a metric is worse: its threshold, or beyond the usual drop by a margin."""
     return float(floors(thresholds.metrics.get(name, thresholds.default), np.array(usual)))
 
 
 def scale_of(name: str, baseline: float, spread: float) -> float | None:
-    """What a drop is a share of: the baseline, where that is above zero by more than rounding.
+    """Return the scale of a relative drop: the baseline, where it is above zero by more than rounding.
 
-    Else of mae and rmse the reference's `spread`, of log_loss and brier 1; of r2 1 - baseline, the squared error in
-    units of the truth's variance, so that the drop is its rise. None of a share at 0, which cannot get worse.
+    Otherwise the scale is the reference's `spread` for mae and rmse, and 1 for log_loss and brier. For r2 it is 1 -
+    baseline, the squared error in units of the truth's variance, so that the drop is the rise of this error. Return
+    None for a share at 0, which cannot get worse.
     """
     at_zero = {"mae": spread, "rmse": spread, "log_loss": 1.0, "brier": 1.0, "r2": 1.0 - baseline}.get(name)
     if baseline > ROUNDING * (at_zero or 0.0):
@@ -184,9 +186,9 @@ def scale_of(name: str, baseline: float, spread: float) -> float | None:
 
 
 def without_baseline(profile: Profile, thresholds: PerformanceThresholds | None = None) -> dict[str, str]:
-    """The metrics of a profile's task that no window can be judged by, each with the reason and what to do.
+    """Return the metrics of a profile's task that no window can be judged by, with reason and remedy.
 
-    `thresholds`: where they have a limit for a metric it needs no baseline.
+    `thresholds`: a metric with a limit there needs no baseline.
     """
     limited = () if thresholds is None or thresholds.policy != "threshold" else thresholds.limits
     found = _without_baseline(profile)
@@ -218,7 +220,7 @@ def _without_baseline(profile: Profile) -> dict[str, str]:
 
 
 def why_not_judged(metrics: Sequence[MetricChange], truths: int, usable: int, fewest: int) -> str:
-    """Why none of the metrics of a window was judged; nothing where one was.
+    """Return the reason why no metric of a window was judged; empty where one was.
 
     `truths` rows have a truth, `usable` of them enter the metrics; `fewest` are needed.
     """

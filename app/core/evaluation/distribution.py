@@ -1,4 +1,4 @@
-"""A column's two distributions in a few points: enough for a picture in which the gap is exactly visible."""
+"""A column's two distributions as a few points: enough for a picture that shows the exact difference."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from topics.results import Shape
 INNER = (np.arange(KNOTS - 1) + 0.5) / (KNOTS - 1)
 """Quantiles of the window that are shown; they lie between those of the reference."""
 TOP = 10
-"""Categories that are told by name."""
+"""Maximum number of categories that are shown by name."""
 REST = "(other)"
 
 
 def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: int) -> Shape | None:
-    """About 24 points of a numeric column: quantiles of both sides, and the point where they differ most.
+    """Return about 24 points of a numeric column: quantiles of both sides, and the point where they differ most.
 
-    `indices` are the window's slots with values, ascending, `cumulative` the values up to each; `gap` is the slot up
-    to which the largest difference is reached. Every share is exact: a point is a reference value, or the last
-    float before one. So the largest difference of the two rows is the KS statistic, unless infinities alone make it,
-    which no finite point shows. None without a finite reference value.
+    `indices` are the window's slots with values, ascending, `cumulative` the values up to each. `gap` is the slot up
+    to which the largest difference is reached. Every share is exact: a point is a reference value, or the last float
+    before one. So the largest difference of the two rows is the KS statistic, unless infinities alone make it, which
+    no finite point shows. Returns None without a finite reference value.
     """
     m = len(slots.values)
     if not m:
@@ -40,7 +40,7 @@ def numeric_shape(slots: Slots, indices: Integers, cumulative: Integers, gap: in
 
 
 def categorical_shape(slots: Slots, now: Integers, n: int) -> Shape:
-    """The largest categories by either side, and the rest as one. `now`: each category's count, last of unseen ones."""
+    """Return the largest categories of either side, and the rest as one. `now`: counts by category, unseen last."""
     p, q = now / n, slots.shares
     largest = np.argsort(-np.maximum(p, q), kind="stable")[:TOP]
     picked = largest[(p[largest] > 0.0) | (q[largest] > 0.0)].tolist()

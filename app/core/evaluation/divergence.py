@@ -13,9 +13,9 @@ LN2 = log(2.0)
 
 
 def divergence_terms(a: Floats | Integers, b: Floats | Integers, n: Floats | int, m: Floats | int) -> Floats:
-    """Each category's part of the divergence in bits: `a` of the window's n rows, `b` of the reference's m.
+    """Return each category's part of the divergence, in bits: `a` of the window's n rows, `b` of the reference's m.
 
-    Their sum is the square of `scipy.spatial.distance.jensenshannon(base=2)`.
+    The sum of the parts is the square of `scipy.spatial.distance.jensenshannon(base=2)`.
     """
     p, q = a / n, b / m
     middle = (p + q) / 2.0

@@ -1,4 +1,4 @@
-"""One column of a window against its reference: the statistic, its p-value, its effect and the evidence.
+"""Comparison of one column of a window with its reference: the statistic, its p-value, its effect and the evidence.
 
 Numeric: the exact two-sample Kolmogorov-Smirnov statistic. Categorical: the Jensen-Shannon distance in bits.
 """
@@ -54,7 +54,7 @@ class Comparison:
 
 
 def compare(layout: Layout, pane: Pane, only: Collection[int] | None = None) -> list[Comparison]:
-    """Every column of a window's input pane (or those at these places) against its reference, in the layout's order."""
+    """Compare every column of a window's input pane with its reference, in the layout's order. `only`: these places."""
     starts = [slots.offset for slots in layout.slots]
     bounds = [*np.searchsorted(pane.indices, starts).tolist(), len(pane.indices)]
     sum_at = {column: 2 * i for i, column in enumerate(layout.numeric)}
@@ -72,11 +72,11 @@ def compare(layout: Layout, pane: Pane, only: Collection[int] | None = None) -> 
 
 
 def compare_numeric(slots: Slots, indices: Integers, counts: Integers, total: int) -> Comparison:
-    """A numeric column from its counts (ascending slots from the column's own start) and its sum.
+    """Compare a numeric column by its counts (ascending slots from the column's own start) and its sum.
 
-    The reference's step function is flat between its points and the current one between the slots with
-    counts, so the largest difference stands directly before or after one of these. Equal to the statistic of
-    `scipy.stats.ks_2samp` on the raw rows, but for thinned references (see `Column.error_bound`).
+    The reference's step function is flat between its points, and the current one between the slots with counts. So
+    the largest difference is directly before or after one of these. Equal to the statistic of `scipy.stats.ks_2samp`
+    on the raw rows, except for thinned references (see `Column.error_bound`).
     """
     m = len(slots.values)
     valued = int(indices.searchsorted(slots.missing))
@@ -97,7 +97,7 @@ def compare_numeric(slots: Slots, indices: Integers, counts: Integers, total: in
             higher, lower = float(above[highest]), float(below[lowest])
             statistic = min(max(higher, lower, 0.0), 1.0)
             direction = "" if statistic == 0.0 else "higher" if higher >= lower else "lower"
-            # reached at the last reference value before a slot, or at a slot's end
+            # the gap is at the last reference value before a slot, or at a slot's end
             gap = (int(indices[highest]) - 1) // 2 * 2 if higher >= lower else int(indices[lowest])
             shape = numeric_shape(slots, indices, cumulative, gap)
     return Comparison(
@@ -109,7 +109,7 @@ def compare_numeric(slots: Slots, indices: Integers, counts: Integers, total: in
 
 
 def _out_of_range(slots: Slots, indices: Integers, counts: Integers) -> int:
-    """Values below the reference's first or above its last one (infinities where it has none)."""
+    """Count values below the reference's first or above its last one (infinities where it has none)."""
     m, column = len(slots.values), slots.column
     if not m:
         return 0
@@ -123,11 +123,11 @@ def _out_of_range(slots: Slots, indices: Integers, counts: Integers) -> int:
 def compare_categorical(
     slots: Slots, indices: Integers, counts: Integers, unseen: Mapping[str, int] | None = None
 ) -> Comparison:
-    """A categorical column from its counts (ascending slots from the column's own start).
+    """Compare a categorical column by its counts (ascending slots from the column's own start).
 
-    In the distance all unseen categories together are one: it is the same, since the reference has none of them.
-    Equal to `scipy.spatial.distance.jensenshannon(base=2)` over the union of the categories. In the table of the
-    permutation test each is its own, as `unseen` (name -> how often) has them.
+    In the distance all unseen categories together are one: the result is the same, since the reference has none of
+    them. Equal to `scipy.spatial.distance.jensenshannon(base=2)` over the union of the categories. In the table of
+    the permutation test each unseen category is separate, as `unseen` (name -> how often) has them.
     """
     column = slots.column
     dense = np.zeros(slots.size, np.int64)
@@ -159,10 +159,10 @@ def _jensen_shannon(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:
 
 
 def _unseen_counts(rows: int, names: Mapping[str, int]) -> Integers:
-    """How often each unseen category occurs, of so many rows.
+    """Return how often each unseen category occurs, for this many rows.
 
-    Rows whose name was not kept (a pane keeps MAX_NAMES of them, the others are one) each count as a category of
-    their own: of all ways to divide them, that speaks least for drift.
+    Rows whose name was not kept each count as a category of their own (a pane keeps MAX_NAMES names and counts the
+    others together). Of all ways to divide these rows, this is the weakest evidence of drift.
     """
     kept = [count for name, count in names.items() if count > 0 and (name != OTHER or len(names) < MAX_NAMES)]
     rest = rows - sum(kept)
@@ -173,10 +173,10 @@ def _unseen_counts(rows: int, names: Mapping[str, int]) -> Integers:
 
 @dataclass(frozen=True, slots=True)
 class Strength:
-    """How strong a difference is: its p-value and the size of its effect; None where there is no statistic.
+    """Strength of a difference: its p-value and the size of its effect; None where there is no statistic.
 
-    p: also None of a numeric column with one row on each side. The effect size is the KS statistic, or the
-    Jensen-Shannon distance without what sampling alone brings: sqrt(max(JSD - its mean over permutations, 0)).
+    The p-value is also None for a numeric column with one row on each side. The effect size is the KS statistic, or
+    the Jensen-Shannon distance without what sampling alone brings: sqrt(max(JSD - its mean over permutations, 0)).
     """
 
     p_value: float | None
@@ -184,9 +184,9 @@ class Strength:
 
 
 def strengths(comparisons: Sequence[Comparison]) -> list[Strength]:
-    """The p-value and the effect of each comparison.
+    """Return the p-value and the effect size of each comparison.
 
-    KS: scipy's asymptotic p-value. Jensen-Shannon: that of the permutation test (see `permutation.py`).
+    KS: scipy's asymptotic p-value. Jensen-Shannon: the p-value of the permutation test (see `permutation.py`).
     """
     found = [Strength(None, c.statistic) for c in comparisons]
     numeric = [i for i, c in enumerate(comparisons) if c.statistic is not None and c.table is None]

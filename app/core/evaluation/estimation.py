@@ -1,8 +1,8 @@
-"""Performance before the truth arrives: confidence-based estimation (CBPE, as NannyML has it).
+"""Performance before the truth arrives: confidence-based estimation (CBPE, as in NannyML).
 
-A calibrated probability says how often the model is right, so the confusion counts can be expected without
-labels, as long as the relation of inputs and truth is the reference's. A multiclass model's confidence, the
-probability of the class that it predicts, lets expect its accuracy in the same way.
+A calibrated probability is the chance that the model is right. So the confusion counts can be estimated without
+labels, as long as the relation of inputs and truth is the reference's. A multiclass model's confidence is the
+probability of the class that it predicts; its accuracy is estimated from this in the same way.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Points = tuple[tuple[float, float], ...]
 
 
 def calibration_of(probability: Floats, positive: Integers) -> Points:
-    """Points of a monotone calibration (n probabilities, n truths 0 or 1), for linear interpolation.
+    """Return the points of a monotone calibration (n probabilities, n truths 0 or 1), for linear interpolation.
 
-    Isotonic regression (scipy's, pool adjacent violators) over the distinct probabilities; of each level only
-    its first and its last point is kept. Empty without rows.
+    Isotonic regression (scipy's, pool adjacent violators) over the distinct probabilities. Of each level only its
+    first and its last point is kept. Returns an empty tuple without rows.
     """
-    from scipy.optimize import isotonic_regression  # a sixth of a worker's start would be spent on it, for registering
+    from scipy.optimize import isotonic_regression  # at module level it would take a sixth of a worker's start
 
     if not len(probability):
         return ()
@@ -39,7 +39,7 @@ def calibration_of(probability: Floats, positive: Integers) -> Points:
 
 
 def calibrated(profile: Profile, p: Floats) -> Floats:
-    """Calibrated probabilities; NaN stays NaN, beyond the calibration's points its ends hold."""
+    """Return calibrated probabilities. NaN stays NaN; beyond the calibration's points the nearest one applies."""
     if not profile.calibration:
         return p
     points = np.array(profile.calibration, np.float64)
@@ -47,8 +47,10 @@ def calibrated(profile: Profile, p: Floats) -> Floats:
 
 
 def estimation_sums(profile: Profile, predicted: Integers, probability: Floats) -> Integers:
-    """Each row's share of the last two sums of an input pane (n x 2): its calibrated probability, fixed
-    point, under its predicted label (codes 0 and 1; -1 counts nowhere).
+    """Return each row's share of the last two sums of an input pane (n x 2).
+
+    It is the calibrated probability in fixed point, in the column of the predicted label (codes 0 and 1; -1 in
+    neither).
     """
     mass = np.clip(np.nan_to_num(calibrated(profile, probability)), 0.0, 1.0)
     fixed = np.rint(mass * FIXED_POINT).astype(np.int64)
@@ -56,10 +58,10 @@ def estimation_sums(profile: Profile, predicted: Integers, probability: Floats) 
 
 
 def estimated_metrics(layout: Layout, pane: Pane, confidence: float = 0.95) -> tuple[Metric, ...]:
-    """Expected accuracy, precision, recall and f1 of an input pane of a binary model with a probability.
+    """Return the expected accuracy, precision, recall and f1 of an input pane of a binary model with a probability.
 
-    Of a multiclass model accuracy alone: its confidence says how often the predicted class is right, and nothing of
-    the others. None of a regression, which tells no confidence.
+    For a multiclass model accuracy alone: its confidence is the chance that the predicted class is right, and says
+    nothing of the other classes. Nothing for a regression, which has no confidence.
     """
     if layout.probability is None or layout.profile.task == "regression":
         return ()
@@ -74,10 +76,10 @@ def estimated_metrics(layout: Layout, pane: Pane, confidence: float = 0.95) -> t
 def expected_metrics(
     predicted: Integers, mass: Integers, coverage: float = 1.0, confidence: float = 0.95
 ) -> tuple[Metric, ...]:
-    """From the counts of both predicted labels and the probability mass under each.
+    """Return the expected metrics from the counts of both predicted labels and the probability mass under each.
 
-    `coverage` is the share of rows with a probability, taken to be the same under both labels. The intervals
-    are those of as many labelled rows: a bound, since expected counts vary less than drawn ones.
+    `coverage` is the share of rows with a probability, assumed to be the same under both labels. The intervals are
+    those of as many labelled rows: a bound, since expected counts vary less than drawn ones.
     """
     negative, positive = (float(count) * coverage for count in predicted)
     fn, tp = (min(float(m) / FIXED_POINT, n) for m, n in zip(mass, (negative, positive), strict=True))
@@ -85,7 +87,7 @@ def expected_metrics(
 
 
 def expected_accuracy(mass: int, n: int, confidence: float = 0.95) -> tuple[Metric, ...]:
-    """Of n predictions whose calibrated confidences sum to `mass` (fixed point): how many of them will be right."""
+    """Return the expected accuracy of n predictions whose calibrated confidences sum to `mass` (fixed point)."""
     if not n:
         return (Metric("accuracy", None),)
     right = min(mass / FIXED_POINT, float(n))

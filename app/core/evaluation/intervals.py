@@ -1,4 +1,4 @@
-"""Sampling error: confidence intervals of the metrics. Each answers None where it is undefined."""
+"""Sampling error: confidence intervals of the metrics. Each function returns None where its interval is undefined."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Interval = tuple[float, float] | None
 
 
 def z_of(confidence: float) -> float:
-    """Standard deviations of a two-sided normal interval: 1.96 for 0.95."""
+    """Return the half-width of a two-sided normal interval, in standard deviations: 1.96 for 0.95."""
     return float(special.ndtri(0.5 + confidence / 2.0))
 
 
 def deviations(chance: float) -> float:
-    """Standard deviations beyond which a normal value lies, on one side, with this chance: 3.09 for 0.001."""
+    """Return the standard deviations that a normal value exceeds, on one side, with this chance: 3.09 for 0.001."""
     return float(-special.ndtri(chance))
 
 
 def wilson(successes: float, n: float, z: float) -> Interval:
-    """A share's interval (Wilson 1927); the counts may be expected ones, not whole."""
+    """Return the interval of a share (Wilson 1927). The counts may be expected ones, not whole."""
     if n <= 0.0:
         return None
     share = successes / n
@@ -32,31 +32,35 @@ def wilson(successes: float, n: float, z: float) -> Interval:
 
 
 def f1_interval(tp: float, wrong: float, z: float) -> Interval:
-    """F1 = 2J/(1+J) rises with J = tp/(tp+fp+fn), a share of the rows that are positive in either sense.
+    """Return the interval of F1 = 2J/(1+J), which rises with J = tp/(tp+fp+fn).
 
-    So it is the image of J's Wilson interval; to first order the same as the delta method.
+    J is a share of the rows that are positive in either sense. So the interval is the image of J's Wilson interval;
+    to first order this is the same as the delta method.
     """
     share = wilson(tp, tp + wrong, z)
     return None if share is None else (2.0 * share[0] / (1.0 + share[0]), 2.0 * share[1] / (1.0 + share[1]))
 
 
 def macro_f1_interval(value: float, confusion: NDArray[np.int64], classes: int, z: float) -> Interval:
-    """Delta method over the multinomial cells (Takahashi et al., Appl. Intell. 52, 2022); the mean is of `classes`."""
+    """Return the interval of macro F1 by the delta method over the multinomial cells.
+
+    Source: Takahashi et al., Appl. Intell. 52, 2022. The mean is over `classes` classes.
+    """
     if not classes:
         return None
     support = (confusion.sum(axis=0) + confusion.sum(axis=1)).astype(np.float64)
     hits = np.diag(confusion).astype(np.float64)
     safe = np.where(support > 0, support, 1.0)
-    off = -2.0 * hits / safe**2  # what one more row that is wrong does to the F1 of a class
+    off = -2.0 * hits / safe**2  # change of a class's F1 by one more wrong row
     gradient = off[:, None] + off[None, :]
     np.fill_diagonal(gradient, 2.0 * (support - 2.0 * hits) / safe**2)
     return normal(value, sqrt(float((confusion * gradient**2).sum())) / classes, z, 0.0, 1.0)
 
 
 def macro_share_interval(value: float, confusion: NDArray[np.int64], classes: int, z: float) -> Interval:
-    """Macro precision by the same method: of each class the hits as a share of its column's counts.
+    """Return the interval of macro precision by the same method.
 
-    Macro recall is that of the transposed confusion.
+    Each class's hits are a share of its column's counts. For macro recall pass the transposed confusion.
     """
     if not classes:
         return None
@@ -69,7 +73,7 @@ def macro_share_interval(value: float, confusion: NDArray[np.int64], classes: in
 
 
 def auc_interval(auc: float, positives: float, negatives: float, z: float) -> Interval:
-    """ROC AUC (Hanley & McNeil, Radiology 143, 1982)."""
+    """Return the interval of ROC AUC (Hanley & McNeil, Radiology 143, 1982)."""
     if positives <= 0.0 or negatives <= 0.0:
         return None
     one, two = auc / (2.0 - auc), 2.0 * auc * auc / (1.0 + auc)
@@ -79,7 +83,10 @@ def auc_interval(auc: float, positives: float, negatives: float, z: float) -> In
 
 
 def average_precision_interval(value: float, positives: float, z: float) -> Interval:
-    """Average precision: on the scale of its log odds (Boyd, Eng & Page, ECML PKDD 2013, the logit interval)."""
+    """Return the interval of average precision, on the scale of its log odds.
+
+    Source: Boyd, Eng & Page, ECML PKDD 2013, the logit interval.
+    """
     if positives < 2.0:
         return None
     if not 0.0 < value < 1.0:
@@ -90,17 +97,20 @@ def average_precision_interval(value: float, positives: float, z: float) -> Inte
 
 
 def mean_interval(mean: float, variance: float, n: float, z: float) -> Interval:
-    """A mean of values that are not negative, from the variance of one of them."""
+    """Return the interval of a mean of values that are not negative, from the variance of one value."""
     return normal(mean, sqrt(max(variance, 0.0) / n), z, 0.0) if n >= 2.0 else None
 
 
 def rmse_interval(rmse: float, n: float, z: float) -> Interval:
-    """As if the errors were normal: log RMSE then has a standard error of about 1/sqrt(2n)."""
+    """Return the interval of RMSE as if the errors were normal: log RMSE has a standard error of about 1/sqrt(2n)."""
     return (rmse * exp(-z / sqrt(2.0 * n)), rmse * exp(z / sqrt(2.0 * n))) if n >= 2.0 else None
 
 
 def r2_interval(r2: float, n: float, z: float) -> Interval:
-    """1 - R^2 is a ratio of two variances; as if both were normal and independent (so rather too wide)."""
+    """Return the interval of R^2: 1 - R^2 is a ratio of two variances.
+
+    Both are taken as normal and independent, so that the interval is rather too wide.
+    """
     if n < 2.0:
         return None
     factor = exp(2.0 * z / sqrt(n))
@@ -108,5 +118,5 @@ def r2_interval(r2: float, n: float, z: float) -> Interval:
 
 
 def normal(value: float, error: float, z: float, low: float, high: float = float("inf")) -> Interval:
-    """A symmetric interval from a standard error, cut to the metric's range."""
+    """Return a symmetric interval from a standard error, cut to the metric's range."""
     return max(low, value - z * error), min(high, value + z * error)

@@ -1,8 +1,7 @@
-"""The p-value of the two-sample Kolmogorov-Smirnov statistic, equal to scipy's asymptotic one, in bulk.
+"""P-values of the two-sample Kolmogorov-Smirnov statistic, equal to scipy's asymptotic ones, in bulk.
 
-scipy sums one term a row where the p-value is between 0 and 0.02 (4 ms at 5,000 rows, 40 ms at 100,000). The
-terms are a smooth function of their number that is flat at both ends, so a few hundred of them give the same
-sum to 1e-13.
+scipy sums one term a row where the p-value is between 0 and 0.02 (4 ms at 5,000 rows, 40 ms at 100,000). The terms
+are a smooth function of their number that is flat at both ends. So a few hundred of them give the same sum to 1e-13.
 """
 
 from __future__ import annotations
@@ -13,29 +12,29 @@ from scipy import special
 from app.core.reference.layout import Floats, Integers
 
 SMALLEST_N = 140
-"""Up to this many effective rows scipy uses other formulas, which take it a millisecond a column."""
+"""Up to this many effective rows scipy uses other formulas, which take a millisecond a column."""
 LARGEST_MATRIX = 4.0
-"""Up to this n*d^2 the p-value of few rows comes from Durbin's matrix, beyond it from Smirnov's formula."""
+"""Up to this n*d^2 the p-value of few rows comes from Durbin's matrix; above, from Smirnov's formula."""
 SMALLEST_Z = 2.2
-"""From this n*d^2 on the p-value is twice Smirnov's one-sided one (Simard & L'Ecuyer 2011)."""
+"""From this n*d^2 on the p-value is twice Smirnov's one-sided p-value (Simard & L'Ecuyer 2011)."""
 SMALLEST_SERIES_Z = 0.01
-"""Below, the p-value is 1 to all digits, and the series' powers of 1/z overflow."""
+"""Below this n*d^2 the p-value is 1 to all digits, and the series' powers of 1/z overflow."""
 LARGEST_EXACT = 100_000
 """Up to this many effective rows scipy has an exact formula for very small statistics."""
 TERMS = 256
-"""Of a sum longer than this, only this many terms, evenly spaced, are taken."""
+"""Maximum number of terms of a sum; of a longer one this many, evenly spaced, are taken."""
 
 
 def ks_p_values(statistic: Floats, n: Floats, m: Floats) -> Floats:
-    """P-values of KS statistics of samples of n and m rows (all of one shape); NaN where n*m/(n+m) < 0.5.
+    """Return the p-values of KS statistics of samples of n and m rows (all of one shape); NaN where n*m/(n+m) < 0.5.
 
-    Differs from `scipy.stats.ks_2samp(method='asymp')` by less than 1e-12. Source: Simard & L'Ecuyer,
-    Computing the Two-Sided Kolmogorov-Smirnov Distribution, J. Stat. Softw. 39(11), 2011.
+    Differs from `scipy.stats.ks_2samp(method='asymp')` by less than 1e-12. Source: Simard & L'Ecuyer, Computing the
+    Two-Sided Kolmogorov-Smirnov Distribution, J. Stat. Softw. 39(11), 2011.
     """
     effective = np.round(n * m / (n + m))
     z = effective * statistic * statistic
     upper = (effective > SMALLEST_N) & (z >= SMALLEST_Z)
-    # where scipy takes Pelz and Good's series: most features of a window that has not drifted
+    # scipy takes Pelz and Good's series here: most features of a window that has not drifted
     series = (effective > SMALLEST_N) & ~upper & (z > SMALLEST_SERIES_Z)
     series &= (effective > LARGEST_EXACT) | (effective * statistic**1.5 > 1.4)
     steps = effective * statistic
@@ -53,18 +52,18 @@ def ks_p_values(statistic: Floats, n: Floats, m: Floats) -> Floats:
     if smirnov.any():
         p[smirnov] = 2.0 * special.smirnov(effective[smirnov], statistic[smirnov])
     if lower.any():
-        from scipy.stats import kstwo  # half of a worker's start would be spent on it, before anything is judged
+        from scipy.stats import kstwo  # at module level it would take half of a worker's start
 
         p[lower] = kstwo.sf(statistic[lower], effective[lower])
     return np.asarray(np.clip(p, 0.0, 1.0), np.float64)
 
 
 def _durbin(d: Floats, n: Integers) -> Floats:
-    """P(D <= d), n d > 1, all columns together: n!/n^n times the middle cell of the nth power of Durbin's matrix H.
+    """Return P(D <= d), n d > 1, of all columns: n!/n^n times the middle cell of the nth power of Durbin's matrix H.
 
-    H as Marsaglia, Tsang & Wang have it (J. Stat. Softw. 8(18), 2003). With e the middle unit vector and J the exchange
-    matrix, H = J H' J and e = J e, so that e' H^(a+b) e is the product of J H^a e and H^b e: half of the powers do, and
-    no matrix is squared. None of the terms is negative, so nothing cancels.
+    H is defined as in Marsaglia, Tsang & Wang (J. Stat. Softw. 8(18), 2003). Let e be the middle unit vector and J
+    the exchange matrix. Then H = J H' J and e = J e, so that e' H^(a+b) e is the product of J H^a e and H^b e. So
+    half of the powers are enough, and no matrix is squared. None of the terms is negative, so nothing cancels.
     """
     k = np.ceil(n * d).astype(np.int64)
     h, size = k - n * d, 2 * k - 1
@@ -91,9 +90,9 @@ def _durbin(d: Floats, n: Integers) -> Floats:
 
 
 def _pelz_good(d: Floats, n: Floats) -> Floats:
-    """P(D < d), n > 140: K0 + K1/sqrt(n) + K2/n + K3/n^1.5 (Pelz & Good, J. R. Stat. Soc. B 38, 1976).
+    """Return P(D < d), n > 140: K0 + K1/sqrt(n) + K2/n + K3/n^1.5 (Pelz & Good, J. R. Stat. Soc. B 38, 1976).
 
-    The K are functions of z = d sqrt(n), here below 1.5, as sums over odd and over all integers that have converged
+    The K are functions of z = d sqrt(n), here below 1.5. They are sums over odd and over all integers, which converge
     long before the eighth term.
     """
     z = (np.sqrt(n) * d)[:, None]
@@ -122,7 +121,7 @@ def _pelz_good(d: Floats, n: Floats) -> Floats:
 
 
 def _smirnov(d: float, n: float) -> float:
-    """P(D+ >= d): d times the sum over j of C(n, j) (d + j/n)^(j-1) (1 - d - j/n)^(n-j)."""
+    """Return P(D+ >= d): d times the sum over j of C(n, j) (d + j/n)^(j-1) (1 - d - j/n)^(n-j)."""
     if d >= 1.0:
         return 0.0
     end = n * (1.0 - d)
@@ -145,7 +144,7 @@ def _smirnov(d: float, n: float) -> float:
 
 
 def _stirling_error(x: Floats) -> Floats:
-    """log(x!) minus Stirling's formula."""
+    """Return log(x!) minus Stirling's formula."""
     square = x * x
     series = (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / (1188 * square)) / square) / square) / square) / x
     small = x < 16.0

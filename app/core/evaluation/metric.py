@@ -9,7 +9,7 @@ from app.core.evaluation.intervals import Interval
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric's value (None where undefined), the largest error that counting in slots may add, its interval."""
+    """A metric's value (None where undefined), its largest error from counting in slots, and its interval."""
 
     name: str
     value: float | None

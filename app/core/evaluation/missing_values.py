@@ -1,4 +1,4 @@
-"""Whether values are missing more often than in the reference, beyond chance."""
+"""Significance test of a rise of missing values above the reference."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from math import sqrt
 from statistics import NormalDist
 
 CHANCE = 0.001
-"""The chance that a window like the reference is said to miss more, in any of its features."""
+"""Chance that any feature of a window like the reference is reported to miss more values."""
 
 
 def rises(missing: int, n: int, reference_missing: int, reference_n: int, features: int) -> bool:
-    """Whether `missing` of n rows is significantly more than `reference_missing` of `reference_n`.
+    """Return whether `missing` of n rows is significantly more than `reference_missing` of `reference_n`.
 
     The one-sided two-proportion z-test with the pooled variance (its square is Pearson's chi-square of the 2 x 2
     table), at `CHANCE` over the `features` that are tested together (Bonferroni).

@@ -18,19 +18,19 @@ from app.core.reference.layout import FIXED_POINT, Integers
 from topics.results import ClassMetrics
 
 LOSSES = frozenset({"log_loss", "brier", "mae", "rmse"})
-"""Metrics of which less is better."""
+"""Metrics for which less is better."""
 ROUNDING = 0.5 / FIXED_POINT
-"""The largest error that fixed point adds to a mean."""
+"""Largest error that fixed point adds to a mean."""
 
 
 def metrics_of(layout: OutcomeLayout, pane: Pane, confidence: float = 0.95) -> tuple[Metric, ...]:
-    """The metrics of an outcome pane in a fixed order; None values where there is nothing to judge.
+    """Return the metrics of an outcome pane in a fixed order; values are None where there is nothing to judge.
 
     Binary: accuracy; precision, recall, f1 of the positive label (`labels[1]`); and with a probability roc_auc,
-    average_precision, log_loss, brier. Multiclass: accuracy, macro_f1, macro_precision, macro_recall. Regression: mae,
-    rmse (in the prediction's units), r2. All equal scikit-learn's with `zero_division=0`, roc_auc and
-    average_precision within their `error_bound`. A label that the reference does not have is one more class.
-    Of features alone there are none.
+    average_precision, log_loss, brier. Multiclass: accuracy, macro_f1, macro_precision, macro_recall. Regression:
+    mae, rmse (in the prediction's units), r2. All equal scikit-learn's with `zero_division=0`, roc_auc and
+    average_precision within their `error_bound`. A label that the reference does not have is one more class. A model
+    of task `features` has no metrics.
     """
     if layout.profile.task == "features":
         return ()
@@ -45,18 +45,18 @@ def metrics_of(layout: OutcomeLayout, pane: Pane, confidence: float = 0.95) -> t
 
 
 def confusion_of(layout: OutcomeLayout, pane: Pane) -> Integers:
-    """The confusion matrix of the known labels, k x k: row actual, column predicted."""
+    """Return the confusion matrix of the known labels, k x k: row actual, column predicted."""
     return pane.part(layout.confusion).reshape(layout.k, layout.k)
 
 
 def judged(layout: OutcomeLayout, pane: Pane) -> int:
-    """Rows of an outcome pane that can be judged."""
+    """Return how many rows of an outcome pane can be judged."""
     return pane.n - int(pane.part(layout.not_judged).sum())
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Rows by why they enter no metric, or none of scores; unknown labels by how often they occur."""
+    """Rows that enter no metric, or no metric of scores, by reason; unknown labels with their frequency."""
 
     not_judged: dict[str, int]
     not_scored: dict[str, int]
@@ -65,7 +65,7 @@ class LeftOut:
 
 
 def left_out(layout: OutcomeLayout, pane: Pane) -> LeftOut:
-    """What of an outcome pane is not in its metrics, and which of its labels the reference does not have."""
+    """Return the rows of an outcome pane that are not in its metrics, and its labels that are not in the reference."""
     reasons = (
         (REASONS, pane.part(layout.not_judged)), (SCORE_REASONS, pane.part(layout.not_scored)),
     )  # fmt: skip
@@ -76,7 +76,7 @@ def left_out(layout: OutcomeLayout, pane: Pane) -> LeftOut:
 
 
 def shares_of(layout: OutcomeLayout, pane: Pane) -> dict[str, tuple[int, int]]:
-    """Return the metrics that are shares, as successes and rows; of F1 that of tp in tp + fp + fn."""
+    """Return the metrics that are shares, as successes and rows; for F1 the share of tp in tp + fp + fn."""
     n = judged(layout, pane)
     if layout.k == 0 or layout.profile.task == "features":
         return {}
@@ -93,7 +93,7 @@ def shares_of(layout: OutcomeLayout, pane: Pane) -> dict[str, tuple[int, int]]:
 
 
 def _binary(layout: OutcomeLayout, pane: Pane, n: int, z: float) -> tuple[Metric, ...]:
-    """A row whose truth or prediction is unknown is one of another class than the positive one."""
+    """Return the metrics of a binary pane. An unknown truth or prediction counts as not positive."""
     confusion = confusion_of(layout, pane)
     (tn, fp), (fn, tp) = confusion.tolist()
     fn += int(pane.part(layout.actual_alone)[1])
@@ -106,7 +106,7 @@ def _binary(layout: OutcomeLayout, pane: Pane, n: int, z: float) -> tuple[Metric
 def binary_metrics(
     tn: float, fp: float, fn: float, tp: float, z: float, error_bound: float = 0.0
 ) -> tuple[Metric, ...]:
-    """Accuracy, precision, recall and f1 of confusion counts, which may be expected ones."""
+    """Return accuracy, precision, recall and f1 of confusion counts, which may be expected ones."""
     n = tn + fp + fn + tp
     if n <= 0:
         return tuple(Metric(name, None) for name in ("accuracy", "precision", "recall", "f1"))
@@ -130,7 +130,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def _multiclass(layout: OutcomeLayout, pane: Pane, n: int, z: float) -> tuple[Metric, ...]:
-    """Macro averages over the classes that occur, as scikit-learn has them without `labels`, `zero_division=0`."""
+    """Return macro averages over the classes that occur, as scikit-learn without `labels`, with `zero_division=0`."""
     if not n:
         return tuple(Metric(name, None) for name in ("accuracy", "macro_f1", "macro_precision", "macro_recall"))
     hits, actual, predicted = margins_of(layout, pane)
@@ -152,12 +152,12 @@ def _multiclass(layout: OutcomeLayout, pane: Pane, n: int, z: float) -> tuple[Me
 
 
 def _macro(part: Integers, whole: Integers, present: NDArray[np.bool_]) -> float:
-    """The mean of shares over the classes that occur; a share of nothing is 0."""
+    """Return the mean of shares over the classes that occur; a share of zero rows is 0."""
     return float(np.mean(part[present] / np.maximum(whole[present], 1)))
 
 
 def _with_strangers(layout: OutcomeLayout, pane: Pane, n: int) -> Integers:
-    """The confusion of the known labels and of all others as one class (k + 1 each way), for the intervals."""
+    """Return the confusion of the known labels and of all others as one class (k + 1 each way), for the intervals."""
     k = layout.k
     cells = np.zeros((k + 1, k + 1), np.int64)
     cells[:k, :k] = confusion_of(layout, pane)
@@ -167,7 +167,7 @@ def _with_strangers(layout: OutcomeLayout, pane: Pane, n: int) -> Integers:
 
 
 def margins_of(layout: OutcomeLayout, pane: Pane) -> tuple[Integers, Integers, Integers]:
-    """Of each known label: rows that are right, rows of it, and rows predicted as it."""
+    """Return for each known label the correct rows, its rows, and the rows predicted as it."""
     confusion = confusion_of(layout, pane)
     return (
         np.diag(confusion),
@@ -177,7 +177,7 @@ def margins_of(layout: OutcomeLayout, pane: Pane) -> tuple[Integers, Integers, I
 
 
 def classes_of(layout: OutcomeLayout, pane: Pane) -> tuple[ClassMetrics, ...]:
-    """Each known class's own metrics, in the order of the labels."""
+    """Return each known class's own metrics, in the order of the labels."""
     margins = (margin.tolist() for margin in margins_of(layout, pane))
     return tuple(
         ClassMetrics(
@@ -193,10 +193,11 @@ def classes_of(layout: OutcomeLayout, pane: Pane) -> tuple[ClassMetrics, ...]:
 
 
 def _regression(n: int, limbs: Integers, z: float) -> tuple[Metric, ...]:
-    """From exact sums, in whole numbers to the last division: so nothing is lost where much cancels.
+    """Return the metrics of a regression from exact sums.
 
-    Where scikit-learn's squares overflow to infinity, these do not: rmse is the true one, and a value beyond all floats
-    is the largest. r2 is None where all truths are equal: there is no spread to explain.
+    The arithmetic uses whole numbers up to the last division, so that cancellation loses nothing. Where
+    scikit-learn's squares overflow to infinity, these do not: rmse is the true one, and a value beyond all floats is
+    the largest float. r2 is None where all truths are equal: there is no spread to explain.
     """
     if not n:
         return tuple(Metric(name, None) for name in ("mae", "rmse", "r2"))

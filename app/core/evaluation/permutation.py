@@ -24,24 +24,27 @@ from app.core.evaluation.permutation_tables import MARGIN, SPREAD, listed_law
 from app.core.reference.layout import Floats, Integers
 
 LARGE = 100.0
-"""From this many rows on that are expected of every category on either side, the law is the chi-square."""
+"""Expected rows from which on the law is the chi-square: every category needs this many on either side."""
 MANY = 32
-"""From this many categories on, those with the same total are counted together."""
+"""Number of categories from which on those with the same total are counted together."""
 PLACES = 32
-"""Of a longer range of counts only this many, evenly spaced: half a deviation apart, where a sum equals the whole."""
+"""Maximum counts of a range that are used, evenly spaced.
+
+At a distance of half a deviation, a sum over them equals the whole sum.
+"""
 AT_ONCE = 1 << 17
-"""Places of counts that are judged together."""
+"""Maximum places of counts that are judged together."""
 CAREFUL = 1.05
-"""The gamma law's tail is taken so much larger: it may be 3 % too small where p is about 0.01."""
+"""Factor by which the gamma law's tail is enlarged: it may be 3 % too small where p is about 0.01."""
 SMALLEST_SKEW = 1e-3
-"""Below, the gamma law is the normal one."""
+"""Skew below which the gamma law is the normal one."""
 NO_SPREAD = 1e-9
-"""Of the divergence: a smaller deviation over permutations is that of rounding."""
+"""Share of the divergence: a smaller deviation over permutations is rounding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A column's counts by category in the window and in the reference: of one length, each with a row at least."""
+    """A column's counts by category in window and reference, of one length. Each side has at least one row."""
 
     window: Integers
     reference: Integers
@@ -49,7 +52,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class PermutationResult:
-    """A table's divergence (bits), its mean over permutations, and the share of these with at least as much."""
+    """A table's divergence (bits), its mean over permutations, and the share of permutations with at least as much."""
 
     divergence: float
     mean: float
@@ -57,7 +60,7 @@ class PermutationResult:
 
 
 def permutation_tests(tables: Sequence[Table]) -> list[PermutationResult]:
-    """Judge each table. Neither the order of its categories matters nor those without rows.
+    """Judge each table. The order of its categories and categories without rows do not matter.
 
     The p-value is within a factor of 2 of that of 10,000 permutations, down to 0.001; exact where the tables are few.
     """
@@ -84,7 +87,7 @@ def permutation_tests(tables: Sequence[Table]) -> list[PermutationResult]:
 
 
 def _chi_square(window: Integers, totals: Integers, n: int, m: int) -> PermutationResult:
-    """8 ln2 nm/(n+m) times the divergence in bits is chi-square (Menendez et al. 1997)."""
+    """Judge a table by the chi-square law: 8 ln2 nm/(n+m) times the divergence in bits (Menendez et al. 1997)."""
     divergence, degrees = float(divergence_terms(window, totals - window, n, m).sum()), len(totals) - 1
     factor = 8.0 * LN2 * (n * m / (n + m))
     return PermutationResult(divergence, degrees / factor, float(special.chdtrc(degrees, factor * divergence)))
@@ -92,7 +95,10 @@ def _chi_square(window: Integers, totals: Integers, n: int, m: int) -> Permutati
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Margins:
-    """What permuting leaves as it is (n, m, each total and how many categories have it), and the divergence."""
+    """The values that permuting leaves unchanged, and the divergence.
+
+    They are n, m, each total, and how many categories have this total.
+    """
 
     divergence: float
     n: int
@@ -109,7 +115,7 @@ def _margins(window: Integers, totals: Integers, n: int, m: int) -> _Margins:
 
 
 def _groups(margins: dict[int, _Margins]) -> Iterator[list[int]]:
-    """Tables that are judged together: within AT_ONCE places, or a single one."""
+    """Yield groups of tables that are judged together: within AT_ONCE places, or a single one."""
     group: list[int] = []
     places = 0
     for i, one in margins.items():
@@ -138,14 +144,14 @@ def _gamma_law(margins: Sequence[_Margins]) -> list[PermutationResult]:
 
 
 def _conditional(margins: Sequence[_Margins]) -> tuple[Floats, Floats, Floats]:
-    """Mean, variance and third cumulant of each table's divergence over permutations.
+    """Return mean, variance and third cumulant of each table's divergence over permutations.
 
-    With S the divergence and A the sum of independent binomial counts, what is wanted is S given A = E(A). Take
-    R = S - E(S) - slope (A - E(A)), uncorrelated with A, and the joint cumulants k_ij of R and A: each is the sum of
-    those of the categories. The cumulants of R given A are the coefficients in u of
-    K(u, v) - log(K_vv(u, v) / k_02) / 2, where K is the joint cumulant function and v makes K_v zero: Laplace's
-    method for the integral over v, as in the double saddlepoint approximation (Skovgaard, J. Appl. Prob. 24, 1987;
-    Barndorff-Nielsen & Cox, Asymptotic Techniques, 1989).
+    With S the divergence and A the sum of independent binomial counts, the law of S given A = E(A) is needed. Take R
+    = S - E(S) - slope (A - E(A)), uncorrelated with A, and the joint cumulants k_ij of R and A: each is the sum of
+    those of the categories. The cumulants of R given A are the coefficients in u of K(u, v) - log(K_vv(u, v) / k_02)
+    / 2, where K is the joint cumulant function and v makes K_v zero: Laplace's method for the integral over v, as in
+    the double saddlepoint approximation (Skovgaard, J. Appl. Prob. 24, 1987; Barndorff-Nielsen & Cox, Asymptotic
+    Techniques, 1989).
     """
     sizes = [len(one.totals) for one in margins]
     tables = np.concatenate([[0], np.cumsum(sizes)[:-1]])
@@ -159,11 +165,11 @@ def _conditional(margins: Sequence[_Margins]) -> tuple[Floats, Floats, Floats]:
     part = divergence_terms(counts, totals[row] - counts, n[table_of][row], m[table_of][row])
 
     def expected(values: Floats) -> Floats:
-        """Over the counts of each distinct total."""
+        """Return the expectation over the counts of each distinct total."""
         return np.add.reduceat(weight * values, starts, axis=-1)
 
     def summed(values: Floats) -> Floats:
-        """Over the categories of each table."""
+        """Return the sum over the categories of each table."""
         return np.add.reduceat(categories * values, tables, axis=-1)
 
     mean = expected(part)
@@ -196,7 +202,7 @@ def _conditional(margins: Sequence[_Margins]) -> tuple[Floats, Floats, Floats]:
 
 
 def _counts(totals: Floats, share: Floats) -> tuple[Integers, Integers, Floats, Floats]:
-    """The likely counts of binomials (total, share), one after another: row, starts of rows, count, chance."""
+    """Return the likely counts of binomials (total, share), concatenated: row, starts of rows, count, chance."""
     mean = totals * share
     spread = SPREAD * np.sqrt(mean * (1.0 - share)) + MARGIN
     low, high = np.maximum(np.floor(mean - spread), 0.0), np.minimum(np.ceil(mean + spread), totals)

@@ -1,4 +1,4 @@
-"""The permutation law of a table of counts where few tables can come about: all of them, with their chances."""
+"""The permutation law of a table of counts where few tables are possible: they are listed with their chances."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from app.core.evaluation.divergence import divergence_terms
 from app.core.reference.layout import Floats, Integers
 
 MOST_TABLES = 3_000
-"""Up to this many tables are listed."""
+"""Maximum number of tables that are listed."""
 SPREAD, MARGIN = 7.0, 8.0
-"""Counts further from their mean than this many deviations and this many rows are left out: 1e-9 of the chance."""
+"""Counts further from their mean than this many deviations plus this many rows are left out: 1e-9 of the chance."""
 TIE = 1e-12
-"""Divergences (bits) nearer than this are the same: only the order of adding differs."""
+"""Divergences (bits) closer than this are equal: they differ only by the order of adding."""
 
 
 def listed_law(window: Integers, totals: Integers, n: int, m: int) -> tuple[float, float, float] | None:
-    """Divergence in bits, its mean over permutations and the share of these with at least as much.
+    """Return the divergence in bits, its mean over permutations and the share of permutations with at least as much.
 
-    `window`: counts by category among its n rows; `totals`: with those of the reference's m rows, all above 0.
-    None where more than MOST_TABLES tables can come about, or the window's own is none of the likely ones. Categories
-    with a single row count as one, since their divergence depends only on how many of them are in the window.
+    `window`: counts by category among its n rows. `totals`: the same with those of the reference's m rows, all above
+    0. Returns None if more than MOST_TABLES tables are possible, or the window's own is not among the likely ones.
+    Categories with a single row count as one, since their divergence depends only on how many of them are in the
+    window.
     """
     several = totals > 1
-    if np.count_nonzero(several) > MOST_TABLES.bit_length():  # each has two counts at least
+    if np.count_nonzero(several) > MOST_TABLES.bit_length():  # each has at least two counts
         return None
     sizes, seen = totals[several].tolist(), window[several].tolist()
     singles = len(totals) - len(sizes)
@@ -56,7 +57,7 @@ def listed_law(window: Integers, totals: Integers, n: int, m: int) -> tuple[floa
 
 
 def _ranges(sizes: list[int], seen: list[int], n: int, m: int) -> list[tuple[int, int]] | None:
-    """The likely counts of each; None where the tables are too many, or `seen` is not among them."""
+    """Return the range of likely counts of each size; None if the tables are too many, or `seen` is not among them."""
     share = n / (n + m)
     ranges: list[tuple[int, int]] = []
     tables, widest = 1, 1
@@ -65,7 +66,7 @@ def _ranges(sizes: list[int], seen: list[int], n: int, m: int) -> list[tuple[int
         spread = SPREAD * sqrt(mean * (1.0 - share)) + MARGIN
         low, high = max(0, int(mean - spread), size - m), min(size, int(mean + spread) + 1, n)
         width = high - low + 1
-        tables *= min(width, widest)  # the widest follows from the others
+        tables *= min(width, widest)  # the widest range follows from the others
         widest = max(width, widest)
         if tables > MOST_TABLES or not low <= a <= high:
             return None
@@ -74,7 +75,7 @@ def _ranges(sizes: list[int], seen: list[int], n: int, m: int) -> list[tuple[int
 
 
 def _part(size: int, low: int, high: int, n: int, m: int, *, linear: bool) -> tuple[Floats, Floats]:
-    """Of counts from `low` to `high`: their divergence and the logarithm of their ways, less that of the first.
+    """Return the divergence of counts from `low` to `high`, and the logarithm of their ways less the first one's.
 
     `linear`: `size` categories with a row each.
     """

@@ -1,4 +1,4 @@
-"""What judging a window finds: the reports of the stream, field by field, without their envelope."""
+"""Results of judging a window: the reports of the stream, field by field, without their envelope."""
 
 from __future__ import annotations
 
@@ -14,26 +14,30 @@ CauseKind = Literal[
 
 
 def cause(kind: CauseKind, words: str, factor: float | None = None, offset: float | None = None) -> Cause:
-    """Return a cause of a known kind. On the wire `kind` is any text: an older release reads those of a newer one."""
+    """Return a cause of a known kind. In events `kind` is any text: an older release reads reports of a newer one."""
     return Cause(kind, words, factor, offset)
 
 
 Fault = Literal["distribution", "missing", "unseen", "type"]
-"""What a column is found for: its values' distribution, missing values, unseen categories, values of a wrong type."""
+"""Faults of a column: the distribution of its values, missing values, unseen categories, values of a wrong type."""
 
 
 @dataclass(frozen=True, slots=True)
 class PaneFinding:
     """A column that is found in the newest panes: an effect at or above its floor, significant beyond half of it.
 
-    `panes`: how many of the newest panes show it best, with n rows; `shortest`: the fewest in which it is found.
-    `effect_size` is the KS statistic, the Jensen-Shannon distance of its categories divided into two, or the rise of
-    a share; `p_value` the chance of that if the true effect were half of `threshold`. `since_panes`: how many of the
-    newest panes are changed, most likely; `earliest_panes` and `latest_panes` bound it. `column`: the comparison over
-    the `panes`, where the distribution is meant. `usual`: the effect that comes and goes by itself in so many panes;
-    `threshold` is beyond it. `slow`: it moves slowly, as a season does (see `app.core.scales.slow`), by `moved` since
-    the reference: of a mean in standard deviations of the reference, else as the effect; by `rate` a day. `lasting`: it
-    is found in the longest span too. `cause`: what has most likely been done to the column in the `panes`.
+    `panes`: how many of the newest panes show the fault best, with n rows; `shortest`: the fewest in which it is
+    found. `effect_size` is the KS statistic, the Jensen-Shannon distance of its categories divided into two, or the
+    rise of a share. `p_value`: the chance of this effect if the true effect were half of `threshold`.
+
+    `since_panes`: how many of the newest panes are changed, most likely; `earliest_panes` and `latest_panes` are its
+    bounds. `column`: the comparison over the `panes`, for the fault `distribution`. `usual`: the usual effect over so
+    many panes; `threshold` is beyond it.
+
+    `slow`: the column moves slowly, as a season does (see `app.core.scales.slow`), by `moved` since the reference.
+    For a mean this is in standard deviations of the reference, otherwise the effect. It moves by `rate` a day.
+    `lasting`: the column is found in the longest span too. `cause`: the likely cause of the column's change in the
+    `panes`.
     """
 
     name: str
@@ -68,15 +72,16 @@ class PaneDrift:
 
 @dataclass(frozen=True, slots=True)
 class PaneScales:
-    """What the newest panes show beside the window.
+    """Results of the evaluation of the newest panes, in addition to the window.
 
-    `spans`: the numbers of panes that were judged; `chance`: of a false alarm in this evaluation. `found`: columns, in
-    the order of the profile. `calm`: by fault, the columns whose newest panes, so many, show that they are below their
-    floors; what longer spans show is over. `quiet`: by fault, columns of which that is likely and not yet sure;
-    `suspected`: columns that are not found, and not as usual either.
+    `spans`: the numbers of panes that were judged. `chance`: the chance of a false alarm in this evaluation. `found`:
+    columns, in the order of the profile. `calm`: by fault, the columns that are shown to be below their floors, with
+    the number of newest panes that shows it; findings of longer spans are resolved by this. `quiet`: by fault,
+    columns for which this is likely and not yet sure. `suspected`: columns that are neither found nor as usual.
 
-    Of the data as a whole, `data_drift`: None where too few features are found at one scale; `data_suspected`: enough
-    are found or suspected; `data_calm`: too few can be beyond their floors, `data_quiet`: that is likely.
+    For the data as a whole: `data_drift` is None where too few features are found at one scale. `data_suspected`:
+    enough are found or suspected. `data_calm`: too few can be beyond their floors. `data_quiet`: this is likely.
+
     `drifted`: the data as a whole have drifted, or prediction or probability are found to have. `detectable`: the
     smallest KS statistic that would be found in the longest span; None where not even the largest would be. `needed`:
     rows that the longest span lacks until a change of half of a column's rows would be found (see `too_few.py`).
@@ -99,13 +104,13 @@ class PaneScales:
 
 @dataclass(frozen=True, slots=True)
 class DriftDecision:
-    """Whether the inputs and the predictions of a window of n rows have drifted.
+    """Decision on the drift of the inputs and the predictions of a window of n rows.
 
-    `missing_share` is that of the feature values that are missing or of the wrong type, `unjudged_share` that of those
-    of the wrong type or missing beyond the reference's own share. `scales`: what the newest panes show by
-    themselves, None where they were not judged. `needed`: predictions that the window lacks; `needed_panes`: after so
-    many panes there are enough at the present rate, None where that is never, or not known. `first_panes`: the same of
-    `scales.needed`.
+    `missing_share`: the share of the feature values that are missing or of the wrong type. `unjudged_share`: the
+    share of those of the wrong type, or missing beyond the reference's own share. `scales`: the results of the newest
+    panes by themselves, None where they were not judged. `needed`: predictions that the window lacks. `needed_panes`:
+    the panes after which there are enough at the present rate; None if never or not known. `first_panes`: the same
+    for `scales.needed`.
     """
 
     n: int
@@ -129,12 +134,13 @@ class DriftDecision:
 
 @dataclass(frozen=True, slots=True)
 class PaneMetricFinding:
-    """A metric that is worse over the newest panes with truth: by its threshold, significant beyond half of that.
+    """A metric that is worse over the newest panes with truth: by its threshold, and significant beyond half of it.
 
-    `panes`: how many of the newest panes with truth show it best, with n rows that can be judged; `shortest`: the
-    fewest. `effect_size`: the relative drop; `p_value`: the chance of that if the true drop were half of `threshold`.
-    `since_panes`: how many panes ago it began, most likely; `earliest_panes` and `latest_panes` bound it, and
-    `end_panes` is the newest pane with truth (1: the window's last one). `metric`: the comparison over the `panes`.
+    `panes`: how many of the newest panes with truth show the drop best, with n rows that can be judged; `shortest`:
+    the fewest. `effect_size`: the relative drop; `p_value`: the chance of this drop if the true drop were half of
+    `threshold`. `since_panes`: how many panes ago the drop began, most likely; `earliest_panes` and `latest_panes`
+    are its bounds. `end_panes` is the newest pane with truth (1: the window's last one). `metric`: the comparison
+    over the `panes`.
     """
 
     name: str
@@ -153,12 +159,12 @@ class PaneMetricFinding:
 
 @dataclass(frozen=True, slots=True)
 class PaneMetricScales:
-    """What the newest panes whose truth has come show of the metrics, as far as it was known when the report was made.
+    """Results for the metrics over the newest panes with truth, as far as it was known when the report was made.
 
-    `spans`: the numbers of panes with truth that were judged; `truths`: rows with truth in the longest, whose panes are
-    from `start_panes` to `end_panes` ago. `calm`: metrics that are shown to be within their thresholds, by the fewest
-    panes that show it; `quiet`: those of which that is likely; `suspected`: those that are neither found nor as usual.
-    `reason`: why no span was judged.
+    `spans`: the numbers of panes with truth that were judged. `truths`: rows with truth in the longest span, whose
+    panes are from `start_panes` to `end_panes` ago. `calm`: metrics that are shown to be within their thresholds, by
+    the fewest panes that show this; `quiet`: those for which this is likely; `suspected`: those that are neither
+    found nor as usual. `reason`: why no span was judged.
     """
 
     spans: tuple[int, ...]
@@ -174,14 +180,16 @@ class PaneMetricScales:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceDecision:
-    """Whether the model has got worse in a window of n rows, `feedback` of them with their truth.
+    """Decision on the model's performance in a window of n rows, `feedback` of which have their truth.
 
     Estimated metrics are marked one by one; they enter neither `degraded` nor `degraded_metrics`. `not_judged`: rows
     with truth that enter no metric, by reason; `not_scored`: rows that enter none of the metrics of a probability.
     `unknown_actuals` and `unknown_predictions`: labels that the reference does not have, with their rows; these rows
-    are judged. Where `judged` is false no metric was compared with a baseline, and `reason` says why. `needed`: rows
-    with truth that the newest ones lack until all metrics are judged; `needed_panes`: after so many panes there are
-    enough at the rate at which truth comes, None where that is not known. `show`: the metrics that are named first.
+    are judged. Where `judged` is false no metric was compared with a baseline, and `reason` says why.
+
+    `needed`: rows with truth that the newest ones lack until all metrics are judged. `needed_panes`: the panes after
+    which there are enough at the rate at which truth comes; None where this is not known. `show`: the metrics that
+    are named first.
     """
 
     n: int
@@ -209,7 +217,7 @@ class PerformanceDecision:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """How many predictions came in each pane of a window, oldest first, with what is usual (see `TrafficReport`)."""
+    """Numbers of predictions in each pane of a window, oldest first, with the usual numbers (see `TrafficReport`)."""
 
     counts: tuple[int, ...]
     silent: int

@@ -21,7 +21,7 @@ NAMES = ("roc_auc", "average_precision", "log_loss", "brier")
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The slots that have scores, ascending: rows of each class, whether all scores of the slot are equal, and one."""
+    """The slots that have scores, ascending: rows of each class, whether all scores are equal, and one score."""
 
     negative: Floats
     positive: Floats
@@ -30,7 +30,7 @@ class Scored:
 
 
 def scored(layout: OutcomeLayout, grid: ScoreGrid, pane: Pane) -> Scored:
-    """The scores of an outcome pane."""
+    """Return the scores of an outcome pane."""
     counts = np.stack([pane.part(layout.negative_scores), pane.part(layout.positive_scores)])
     slots = np.flatnonzero(counts.any(axis=0))
     negative, positive = counts[:, slots].astype(np.float64)
@@ -38,7 +38,7 @@ def scored(layout: OutcomeLayout, grid: ScoreGrid, pane: Pane) -> Scored:
 
 
 def score_metrics(layout: OutcomeLayout, grid: ScoreGrid, pane: Pane, z: float) -> tuple[Metric, ...]:
-    """ROC AUC, average precision, log loss and Brier score of an outcome pane; None without scores."""
+    """Return ROC AUC, average precision, log loss and Brier score of an outcome pane; None values without scores."""
     scores = scored(layout, grid, pane)
     n = int(scores.negative.sum() + scores.positive.sum())
     if not n:
@@ -57,10 +57,10 @@ def score_metrics(layout: OutcomeLayout, grid: ScoreGrid, pane: Pane, z: float) 
 
 
 def roc_auc(scores: Scored, z: float) -> Metric:
-    """ROC AUC from the counts of negative and of positive rows in each slot.
+    """Return ROC AUC from the counts of negative and of positive rows in each slot.
 
-    Pairs in one slot count half. In an exact slot they are ties, so that is right; in another at most half of them are
-    wrong by that.
+    Pairs in one slot count half. In an exact slot they are ties, so this is right. In another slot at most half of
+    them are counted wrongly.
     """
     negative, positive = scores.negative, scores.positive
     pairs = float(negative.sum() * positive.sum())
@@ -76,9 +76,10 @@ def roc_auc(scores: Scored, z: float) -> Metric:
 
 
 def average_precision(scores: Scored, z: float) -> Metric:
-    """Average precision as scikit-learn defines it: each slot's share of the positives times the precision down to it.
+    """Return average precision as scikit-learn defines it.
 
-    In slots that are not exact the scores may differ: the bound is the distance to the best and to the worst order.
+    It is the sum of each slot's share of the positives times the precision down to the slot. In slots that are not
+    exact the scores may differ: the bound is the distance to the best and to the worst order.
     """
     negative, positive = scores.negative, scores.positive
     positives = float(positive.sum())
@@ -102,7 +103,7 @@ def average_precision(scores: Scored, z: float) -> Metric:
 
 
 def _variance(values: Floats, counts: Floats) -> float:
-    """The variance of one row's loss, with every row at the middle of its slot."""
+    """Return the variance of one row's loss, with every row at the middle of its slot."""
     n = counts.sum()
     mean = (values * counts).sum() / n
     return float(((values - mean) ** 2 * counts).sum() / n)

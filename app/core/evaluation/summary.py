@@ -1,4 +1,4 @@
-"""A column in a few words, for reports: its median and mean, or its largest categories."""
+"""Short descriptions of a column for reports: its median and mean, or its largest categories."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _known: WeakKeyDictionary[Slots, str] = WeakKeyDictionary()
 
 
 def numeric_words(median: str, mean: float | None) -> str:
-    """`median 37, mean 38.6`; without a mean where there are infinities."""
+    """Return `median 37, mean 38.6`; without the mean where there are infinities."""
     return f"median {median}" if mean is None else f"median {median}, mean {mean:.4g}"
 
 
 def category_words(names: Sequence[str], counts: Integers) -> str:
-    """The largest categories and their shares: `A: 50.0%, B: 30.0%, C: 12.0%`."""
+    """Return the largest categories and their shares: `A: 50.0%, B: 30.0%, C: 12.0%`."""
     total = int(counts.sum())
     if not total:
         return NOTHING
@@ -31,7 +31,7 @@ def category_words(names: Sequence[str], counts: Integers) -> str:
 
 
 def reference_words(slots: Slots) -> str:
-    """The column's reference in words, found once."""
+    """Return the description of the column's reference, computed once."""
     words = _known.get(slots)
     if words is None:
         words = _known[slots] = _reference_words(slots)
@@ -49,12 +49,12 @@ def _reference_words(slots: Slots) -> str:
 
 
 def current_mean(slots: Slots, total: int, n: int) -> float:
-    """The mean of n values from their fixed-point sum, in the column's units."""
+    """Return the mean of n values from their fixed-point sum, in the column's units."""
     return slots.column.centre + slots.column.scale * total / (FIXED_POINT * n)
 
 
 def value_at(values: Floats, slot: int) -> str:
-    """Where a slot of a numeric column lies, in values that the reference has: at one, between two, or beyond one."""
+    """Return the position of a numeric column's slot as text: at a reference value, between two, or beyond one."""
     m = len(values)
     if slot == 0 or slot == 2 * m + 2:
         return "inf" if slot else "-inf"

@@ -1,17 +1,17 @@
-"""Whether a window says anything, and what is said of one with too few predictions: how many more, and by when."""
+"""Windows with too few predictions: whether a window is judged, and the text about how many rows are missing."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 HALF = 0.5
-"""A KS statistic: a change of half of a column's rows. Where that would not be found, nothing is judged."""
+"""KS statistic of a change of half of a column's rows. Where this change would not be found, nothing is judged."""
 MOST = 0.5
-"""Where more than this share of the features' values could not be judged, nothing is said of them."""
+"""Share of the features' values that could not be judged, above which no statement is made."""
 
 
 class Newest(Protocol):
-    """What the newest panes show."""
+    """Results of the newest panes, as far as they are needed here."""
 
     @property
     def drifted(self) -> bool: ...
@@ -22,7 +22,7 @@ class Newest(Protocol):
 
 
 class EvaluatedWindow(Protocol):
-    """A window's drift, as it was judged or as a report has it."""
+    """A window's drift decision, or the same from a report."""
 
     @property
     def sufficient(self) -> bool: ...
@@ -33,10 +33,10 @@ class EvaluatedWindow(Protocol):
 
 
 def is_judged(window: EvaluatedWindow) -> bool:
-    """Return whether a window, or its newest panes, say with the stated error that data have drifted or have not.
+    """Return whether a window, or its newest panes, show with the stated error that data have drifted or have not.
 
-    It has `drift.min_samples`; or the newest panes show drift, or that there is none, or would show a change of half of
-    a column's rows. Where most values could not be read, neither is said.
+    This needs `drift.min_samples` rows; or the newest panes show drift, or its absence, or would show a change of
+    half of a column's rows. Where most values could not be read, the window is not judged.
     """
     if window.unjudged_share > MOST:
         return False
@@ -50,11 +50,12 @@ def _is_shown(newest: Newest) -> bool:
 def too_few(
     n: int, needed: int, detectable: float | None, expected: str, first: int = 0, expected_first: str = ""
 ) -> str:
-    """Return why a window of n rows is not judged as a whole, and what can be said of it all the same.
+    """Return why a window of n rows is not judged as a whole, and what can be said nevertheless.
 
-    `needed`: so many more are (0: not known, of reports before this release). `detectable`: the smallest KS statistic
-    that is found in the newest panes. `expected`: when there are enough at the present rate; empty: not known, never.
-    `first`: so many more are needed until a change of half of a column's rows is found; `expected_first`: when.
+    `needed`: rows that are missing (0: not known, in reports before this release). `detectable`: the smallest KS
+    statistic that is found in the newest panes. `expected`: when there are enough at the present rate; empty: not
+    known, or never. `first`: rows that are missing until a change of half of a column's rows is found;
+    `expected_first`: when.
     """
     if not needed:
         return f"{n:,} predictions in the window are too few to judge"

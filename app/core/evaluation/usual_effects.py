@@ -1,8 +1,8 @@
-"""What is usual of each column at each span of time: only an effect beyond it is something that has changed.
+"""Usual effects of each column at each span of time: only a larger effect counts as a change.
 
 Rows of a real stream are neither independent nor level: the hour of the day differs from the reference in every hour,
 and a storm delays a whole day. The tests of `app.core.scales` take rows as independent; by themselves they would call
-both drift. So what a column does at a span of time without any change is held against what it does now.
+both drift. So a column's effect is compared with its effects at the same span of time without any change.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ class UsualEffects:
     """The effects that columns have without any change, in newest panes of some length.
 
     `spans`: lengths in seconds, ascending. `effects`: by fault and column, the largest usual effect at each of the
-    spans, less what the sampling of independent rows brings. Of `distribution` that is the KS statistic of numbers and
-    the Jensen-Shannon distance of categories, both against the reference; of `missing`, `unseen` and `type` the rise
-    of the share of rows above the one that the reference lets expect. All are between 0 and 1. A column or a fault
-    that is not there has no usual effect: its rows are independent and level. `drops`: by metric, its usual drop as a
-    share of its scale, at each of the spans.
+    spans, less what the sampling of independent rows brings. For `distribution` this is the KS statistic of numbers
+    and the Jensen-Shannon distance of categories, both against the reference. For `missing`, `unseen` and `type` it
+    is the rise of the share of rows above the share that the reference leads one to expect. All are between 0 and 1.
+
+    A column or a fault without an entry has no usual effect: its rows are independent and level. `drops`: by metric,
+    its usual drop as a share of its scale, at each of the spans.
     """
 
     spans: tuple[float, ...] = ()
@@ -38,9 +39,9 @@ class UsualEffects:
     drops: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def at(self, fault: Fault, columns: Sequence[str], seconds: Sequence[float]) -> Floats:
-        """Return the usual effects of columns at spans of so many seconds (spans x columns).
+        """Return the usual effects of columns at spans of these lengths in seconds (spans x columns).
 
-        Between two spans of `spans` it is the larger one of theirs, outside of them that of the nearest.
+        Between two spans of `spans` the larger one of their effects is returned, outside of them that of the nearest.
         """
         known = self.effects.get(fault)
         if not self.spans or not known:
@@ -53,7 +54,7 @@ class UsualEffects:
         return np.maximum(effects[:, below.clip(0, last)], effects[:, above.clip(0, last)]).T
 
     def drop(self, metric: str, seconds: float) -> float:
-        """Return the usual drop of a metric at a span (seconds), that of the nearest spans that are known."""
+        """Return the usual drop of a metric at a span (seconds): the larger one of the nearest spans that are known."""
         drops = self.drops.get(metric)
         if not drops:
             return 0.0
@@ -63,7 +64,7 @@ class UsualEffects:
 
 
 NONE_USUAL = UsualEffects()
-"""Nothing is known: rows are taken as independent and level."""
+"""Usual effects where nothing is known: rows are taken as independent and level."""
 
 
 def floors(floor: float | Floats, usual: Floats) -> Floats:
@@ -72,18 +73,18 @@ def floors(floor: float | Floats, usual: Floats) -> Floats:
 
 
 def margins(floor: float, usual: Floats) -> Floats:
-    """Return the true effects that are never found, however many rows there are: what is usual, or is harmless."""
+    """Return the true effects that are never found, however many rows there are: usual, or harmless."""
     return np.asarray(np.maximum(MARGIN * floor, usual), np.float64)
 
 
 def shows_an_end(floor: float, usual: Floats) -> NDArray[np.bool_]:
-    """Return where a small effect shows that a fault is over: not where as much comes and goes by itself."""
+    """Return where a small effect shows that a fault has ended: not where the usual effect is as large."""
     return np.asarray(usual <= floor)
 
 
 @lru_cache(maxsize=64)
 def effects_of(usual: ReferenceUsual | None) -> UsualEffects:
-    """Return what was learned of a reference (see `app.core.usual`), as the tests take it."""
+    """Return the usual effects learned from a reference (see `app.core.usual`), in the form that the tests need."""
     if usual is None:
         return NONE_USUAL
     return UsualEffects(

@@ -1,8 +1,8 @@
-"""Silence as a truth: of predictions of which only one kind of truth is reported, the others' comes by waiting.
+"""Default truths: a prediction without feedback gets its truth by waiting, where only one kind of truth is reported.
 
 A row without feedback whose pane ended `after` ago, by the event time of its model in the partition, has the default
-truth. That is a function of what has been read, as the join's state is: it is given at each checkpoint, and again after
-a restart, and feedback that comes later replaces it as it replaces earlier feedback.
+truth. This is a function of the records read, as the join's state is: it is given at each checkpoint, and again after
+a restart. Feedback that comes later replaces it as it replaces earlier feedback.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _NO_PANE = -(1 << 62)
 
 
 def give_default_truths(state: JoinState) -> None:
-    """Give the rows that have waited long enough their default truth, and count it. Only before a checkpoint."""
+    """Give the rows that have waited long enough their default truth, and count them.
+
+    To be called only before a checkpoint.
+    """
     last = _last_panes(state)
     if last is None:
         return
@@ -38,9 +41,9 @@ def give_default_truths(state: JoinState) -> None:
 
 
 def _last_panes(state: JoinState) -> NDArray[np.int64] | None:
-    """Return by model the newest pane whose silence is a truth; None where that is as it was and no row is new.
+    """Return by model the newest pane whose silence is a truth; None if this is unchanged and no row is new.
 
-    The last place is for rows whose profile is watched no longer.
+    The last place is for rows whose profile is not watched any more.
     """
     last = np.full(len(state.watched) + 1, _NO_PANE, np.int64)
     for model, tally in state.tallies.items():

@@ -1,4 +1,4 @@
-"""What changes in a join between two checkpoints: written, read back, and made one again.
+"""Changes of a join between two checkpoints: taking, packing and restoring them.
 
 A delta leads from one pair of source offsets to the next. Applied in order, deltas rebuild the state, so the
 changelog holds each prediction once however often its pane is published.
@@ -25,7 +25,7 @@ _ROW_COLUMNS = {"model": np.int16, "pane": np.int32, "label": np.int16, "value":
 
 @dataclass(frozen=True, slots=True)
 class PaneDelta:
-    """What was added to one pane. `model` is the number within the delta's own `models`."""
+    """Counts that were added to one pane. `model` is the number within the delta's own `models`."""
 
     model: int
     pane: int
@@ -37,7 +37,7 @@ class PaneDelta:
 
     @staticmethod
     def of_each(panes: Mapping[PaneKey, Pane], numbers: Mapping[int, int]) -> list[PaneDelta]:
-        """Pack panes. `numbers`: of each model within the delta."""
+        """Pack panes. `numbers`: each model's number within the delta."""
         if not panes:
             return []
         lengths = np.fromiter((len(pane.indices) for pane in panes.values()), np.int64, len(panes))
@@ -56,7 +56,7 @@ class PaneDelta:
 
     @staticmethod
     def unpack_each(packed: Sequence[PaneDelta]) -> list[Pane]:
-        """The panes again."""
+        """Return the panes that `of_each` packed."""
         if not packed:
             return []
         steps, lengths = unpack_each([one.indices for one in packed])
@@ -73,15 +73,16 @@ class PaneDelta:
 
 @dataclass(frozen=True, slots=True)
 class JoinDelta:
-    """All that one source partition took in between two checkpoints.
+    """Changes of one source partition between two checkpoints.
 
-    `from_offsets` and `to_offsets` are the next offsets to read of predictions and feedback. `models` names
-    the model versions that occur by the numbers used inside, as (model, version, profile). `tallies` are those that
-    have changed. `waiting` are ids (16 bytes) whose feedback waits since or waits no longer (None). `epoch` numbers the
-    recovery after which it was written: the next one's is higher, whatever the clock says. `unknown_labels`: what a
-    label that the reference does not have is spelled like, as (model, code, spelling), each once. `rekeyed`: as
-    `JoinState` has it. `kept`: like `waiting`, of ids that have predictions. Earlier releases wrote neither it nor
-    `joined_kinds` and `joined_told`.
+    `from_offsets` and `to_offsets` are the next offsets to read of predictions and feedback. `models` names the model
+    versions that occur by the numbers used inside, as (model, version, profile). `tallies` are those that have
+    changed. `waiting`: by id (16 bytes), the feedback that waits since then; None where it does not wait any more.
+
+    `epoch` numbers the recovery after which the delta was written: the next recovery's number is higher, whatever the
+    clock shows. `unknown_labels`: the spelling of each label that the reference does not have, as (model, code,
+    spelling), each once. `rekeyed`: as in `JoinState`. `kept`: like `waiting`, for ids that have predictions. Earlier
+    releases did not write `kept`, `joined_kinds` and `joined_told`.
     """
 
     from_offsets: tuple[int, int]
@@ -116,7 +117,7 @@ class Checkpoint:
 
 
 def take(state: JoinState, since: int, from_offsets: tuple[int, int], to_offsets: tuple[int, int]) -> Checkpoint:
-    """Sum up what the state took in since the last checkpoint. `since`: the ordinal to begin at."""
+    """Return the changes of the state since the last checkpoint, and start anew. `since`: the ordinal to begin at."""
     rows = state.rows
     start = len(rows) - (rows.next_ordinal - since)
     joined = state.joined_since
@@ -168,7 +169,7 @@ def numbers_of(state: JoinState) -> dict[tuple[str, str, str], int]:
 
 
 def _changed_tallies(state: JoinState) -> dict[int, Tally]:
-    """Return the tallies that are not as the deltas have them."""
+    """Return the tallies that differ from those in the deltas, and mark them as saved."""
     saved = state.saved_tallies
     changed = {model: replace(tally) for model, tally in state.tallies.items() if saved.get(model) != tally}
     saved.update(changed)
@@ -176,7 +177,7 @@ def _changed_tallies(state: JoinState) -> dict[int, Tally]:
 
 
 def totals_of(state: JoinState) -> tuple[Mapping[PaneKey, Pane], Mapping[PaneKey, Pane]]:
-    """Every pane's total, of inputs and of outcomes, as published."""
+    """Return every pane's total, of inputs and of outcomes, as published."""
     inputs = {key: state.inputs[key] for key in state.inputs}
     return inputs, state.named({key: state.outcomes[key] for key in state.outcomes})
 
@@ -186,12 +187,12 @@ def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 
 def columns_of(delta: JoinDelta) -> dict[str, NDArray[Any]]:
-    """The new predictions of a delta, column by column."""
+    """Return the new predictions of a delta, column by column."""
     return {name: unpack(delta.rows[name]).astype(kind, copy=False) for name, kind in _ROW_COLUMNS.items()}
 
 
 def restore(state: JoinState, delta: JoinDelta) -> None:
-    """Apply a delta to the state that it follows. What belongs to profiles no longer watched is left out."""
+    """Apply a delta to the state that it follows. Parts of profiles that are not watched any more are left out."""
     number = _numbers(state, delta)
     _restore_rows(state, delta, number)
     _restore_truth(state, delta)
@@ -218,7 +219,7 @@ def restore(state: JoinState, delta: JoinDelta) -> None:
 
 
 def restore_inputs(state: JoinState, delta: JoinDelta, model: int, panes: Container[int]) -> None:
-    """Add what a saved delta counts of the inputs of some panes of a model."""
+    """Add the counts of a saved delta to the inputs of some panes of a model."""
     named = _named(state.watched[model])
     wanted = [one for one in delta.inputs if one.pane in panes and delta.models[one.model] == named]
     for packed, pane in zip(wanted, PaneDelta.unpack_each(wanted), strict=True):
@@ -236,7 +237,7 @@ def _restore_rows(state: JoinState, delta: JoinDelta, number: NDArray[np.int16])
 
 
 def _numbers(state: JoinState, delta: JoinDelta) -> NDArray[np.int16]:
-    """Return the number of each model of a delta; of those that are watched no longer, see `JoinState.scopes_of`."""
+    """Return the number of each model of a delta; for those that are not watched any more see `JoinState.scopes_of`."""
     numbers = numbers_of(state)
     versions: dict[tuple[str, str], int] = {}
     for i, watched in enumerate(state.watched):
@@ -254,7 +255,7 @@ def _restore_truth(state: JoinState, delta: JoinDelta) -> None:
     rows = rows[picked]
     if delta.joined_kinds:
         kinds, told = unpack(delta.joined_kinds), unpack(delta.joined_told)
-    else:  # of an earlier release: labels are told as texts, and in time
+    else:  # of an earlier release: labels came as texts, and in time
         without = np.array([watched.outcomes.k == 0 for watched in state.watched] or [False], np.bool_)
         kinds = np.full(len(actuals), truths.TEXT)
         kinds[picked[without[np.maximum(state.rows["model"][rows], 0)]]] = truths.NUMBER

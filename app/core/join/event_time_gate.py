@@ -1,4 +1,4 @@
-"""Event times of predictions that are not told yet: their feedback, read behind them, may be about to come."""
+"""Gate that holds back each model's event time until feedback has been read up to the same broker time."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from app.core.join.state import NEVER
 
 
 class EventTimeGate:
-    """The event time that each model has come to, as far as feedback has been read to the same broker's time.
+    """The event time that each model has reached, as far as feedback has been read to the same broker time.
 
-    Broker's times in milliseconds since the epoch, event times in microseconds.
+    Broker times are in milliseconds since the epoch, event times in microseconds.
     """
 
     def __init__(self, recovered: Mapping[int, int]) -> None:
-        """`recovered`: the event time of each model by the saved state, which has no broker's time."""
+        """Start from `recovered`: each model's event time in the saved state, which has no broker time."""
         self._recovered = dict(recovered)
         self._steps: deque[tuple[int, dict[int, int]]] = deque()
         self._released: dict[int, int] = {}
 
     @property
     def any(self) -> bool:
-        """Whether a time is held."""
+        """Return whether any event time is held back."""
         return bool(self._steps or self._recovered)
 
     def reached(self, first: int, last: int, times: Mapping[int, int]) -> None:
-        """A run of predictions, from one broker's time to another, has brought models to these event times."""
+        """Note that predictions between two broker times have moved models to these event times."""
         if self._recovered:
             self._steps.append((first, self._recovered))
             self._recovered = {}
@@ -35,16 +35,16 @@ class EventTimeGate:
             self._steps.append((last, dict(times)))
 
     def fed(self, until: float) -> None:
-        """Feedback has been read up to a broker's time."""
+        """Note that feedback has been read up to a broker time; release the event times up to it."""
         while self._steps and self._steps[0][0] <= until:
             self._released |= self._steps.popleft()[1]
 
     def release(self) -> None:
-        """No feedback is to be waited for."""
+        """Release all event times: there is no feedback to wait for."""
         self._released |= self._recovered
         self._recovered = {}
         self.fed(math.inf)
 
     def of(self, model: int) -> int:
-        """A model's event time, as far as it may be told; NEVER where none may."""
+        """Return a model's released event time; NEVER where none is released."""
         return self._released.get(model, NEVER)

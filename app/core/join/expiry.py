@@ -1,4 +1,4 @@
-"""Forgetting: predictions whose time for feedback is over, and panes that can no longer change."""
+"""Expiry: drops predictions whose retention has passed, and panes that cannot change any more."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from app.core.panes.grouping import by_group
 
 _NO_PANE = -(1 << 62)
 _SWEEP_PARTS = 3
-"""Swept each time this share of the retention has passed, so that a sweep's cost is spread over many runs."""
+"""Number of sweeps per retention. A sweep's cost is thereby spread over many batches."""
 
 
 def sweep(state: JoinState, *, feedback_caught_up: bool, clock: int = NEVER) -> bool:
-    """Forget what has expired, when enough has; answers whether it did. Only between checkpoints.
+    """Drop what has expired, if enough has; return whether it did. To be called only between checkpoints.
 
-    What is older than a model's event time by its retention has expired. While feedback lags behind, its own time
-    counts too, or a fast replay would expire what is still to come.
-
-    `clock`: how far all has been read by the broker's time, in microseconds; NEVER where that is not known.
+    A prediction has expired when it is older than its model's event time by the retention. While feedback lags
+    behind, the feedback's own time limits this too; otherwise a fast replay would expire predictions whose feedback
+    is still to come. `clock`: the broker time up to which everything was read, in microseconds; NEVER where this is
+    not known.
     """
     fed = -NEVER if feedback_caught_up else state.feedback_time
     horizons: dict[int, int] = {}
     due: dict[int, int] = {}
-    for model, tally in state.tallies.items():  # each checkpoint, of all models
+    for model, tally in state.tallies.items():  # at each checkpoint, over all models
         newest, retention = min(tally.event_time, fed), state.watched[model].retention
         until = horizons[model] = newest - retention if newest > NEVER else NEVER
         if until > NEVER and (tally.swept == NEVER or until - tally.swept >= retention // _SWEEP_PARTS):
@@ -45,10 +45,10 @@ def sweep(state: JoinState, *, feedback_caught_up: bool, clock: int = NEVER) -> 
 
 
 def _by_broker(state: JoinState, clock: int) -> dict[int, int]:
-    """Horizons by the broker's clock, of models whose event time stands still, or creeps.
+    """Return horizons by the broker's clock, for models whose event time stands still or advances very slowly.
 
-    What was there at the mark goes when that is a patience ago; then another mark is set. So everything goes between
-    one and two patiences after it came, and of a model whose traffic has stopped nothing is left.
+    Predictions that were there at the mark are dropped when the mark is a patience ago; then another mark is set. So
+    each is dropped between one and two patiences after it came. Of a model whose traffic has stopped nothing is left.
     """
     if clock == NEVER:
         return {}
@@ -69,7 +69,7 @@ def _by_broker(state: JoinState, clock: int) -> dict[int, int]:
 
 
 def _newest_panes(state: JoinState, models: Sequence[int]) -> dict[int, int]:
-    """Return the newest pane that is held of each model, or has a row; of those that have any."""
+    """Return the newest pane of each model that is kept or has a row; models without any are left out."""
     if not models:
         return {}
     newest = np.full(len(state.watched), _NO_PANE, np.int64)
@@ -80,7 +80,7 @@ def _newest_panes(state: JoinState, models: Sequence[int]) -> dict[int, int]:
 
 
 def _oldest_wanted(state: JoinState, horizons: dict[int, int], clock: int) -> int:
-    """The time before which feedback waits in vain; models whose traffic has stopped wait for none."""
+    """Return the time before which feedback waits in vain; models whose traffic has stopped wait for none."""
     times = [
         h - state.watched[m].pane if h > NEVER else h
         for m, h in horizons.items()
@@ -90,7 +90,7 @@ def _oldest_wanted(state: JoinState, horizons: dict[int, int], clock: int) -> in
 
 
 def sweep_again(state: JoinState) -> None:
-    """After a restore: forget what had been swept, which is counted already."""
+    """Drop, after a restore, what had been swept; it is counted already."""
     _forget(state, {model: tally.swept for model, tally in state.tallies.items() if tally.swept > NEVER})
     _forget_kept(state)
 
@@ -115,7 +115,7 @@ def _forget_waiting(state: JoinState, oldest: int) -> None:
 def _only_model(state: JoinState) -> int | None:
     """Return the newest version of the only model that has predictions here; None where there are several models.
 
-    Truth whose prediction is forgotten, or never came, names no model: of the only one it is.
+    Truth whose prediction is dropped, or never came, names no model. It is counted for the only model.
     """
     served = [model for model, tally in state.tallies.items() if tally.predictions]
     if len({state.watched[model].profile.model for model in served}) != 1:
@@ -124,7 +124,7 @@ def _only_model(state: JoinState) -> int | None:
 
 
 def _forget_kept(state: JoinState) -> None:
-    """Drop the feedback that is kept of ids whose last prediction is gone."""
+    """Drop the kept feedback of ids whose last prediction was removed."""
     if not state.kept:
         return
     keys = list(state.kept)
@@ -135,11 +135,11 @@ def _forget_kept(state: JoinState) -> None:
 
 
 def _forget(state: JoinState, horizons: Mapping[int, int]) -> dict[int, int]:
-    """Drop expired rows and settled panes of models. Returns how many rows of each had no feedback."""
+    """Drop expired rows and settled panes of models. Return by model how many of the rows had no feedback."""
     if not horizons:
         return {}
     rows = state.rows
-    # The newest pane that ends by the horizon; the last place is for rows whose profile is watched no longer.
+    # The newest pane that ends by the horizon; the last place is for rows whose profile is not watched any more.
     last = np.full(len(state.watched) + 1, _NO_PANE, np.int64)
     for model, horizon in horizons.items():
         last[model] = horizon // state.watched[model].pane - 1
@@ -155,7 +155,7 @@ def _forget(state: JoinState, horizons: Mapping[int, int]) -> dict[int, int]:
 
 
 def settle(state: JoinState) -> None:
-    """Forget the panes of inputs that no prediction can reach any more. Only between checkpoints."""
+    """Drop the panes of inputs that no prediction can reach any more. To be called only between checkpoints."""
     watched, known, reaching_back = state.watched, state.settled, state.reaching_back
     for model, tally in state.tallies.items():
         of = watched[model]
@@ -174,7 +174,7 @@ def _settled(state: JoinState, model: int) -> int:
 
 
 def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bool:
-    """Whether nothing that the oldest delta holds matters any more, but what still waits (see `keep_waiting`)."""
+    """Return whether the oldest delta can be dropped, once what still waits is copied forward (see `keep_waiting`)."""
     numbers = numbers_of(state)
     newest: dict[int, int] = {}
     columns = columns_of(delta)
@@ -190,9 +190,7 @@ def is_spent(delta: JoinDelta, state: JoinState, horizons: dict[int, int]) -> bo
 
 
 def keep_waiting(delta: JoinDelta, state: JoinState) -> None:
-    """Have the next delta say again what a delta that is to go says of feedback that still waits, of labels, and of
-    tallies.
-    """
+    """Copy forward from a delta that will be dropped: the next one repeats its waiting feedback, labels and tallies."""
     for key in delta.waiting:
         if key in state.waiting:
             state.waiting_since.setdefault(key, state.waiting[key])

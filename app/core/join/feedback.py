@@ -18,15 +18,15 @@ from app.core.panes.outcomes import OutcomeRows, mixed_outcome_rows, outcome_row
 from app.core.reference.layout import Floats, Integers
 
 MANY = 512
-"""Truths of one model in a run from which they are counted by themselves."""
+"""Truths of one model in a batch from which on they are counted separately."""
 
 _LAST = np.iinfo(np.uint32).max
 
 
 def add_feedback(state: JoinState, batch: FeedbackBatch) -> None:
-    """Join a run of feedback with every version that has its id: count it, correct what it replaces, or keep it.
+    """Join a batch of feedback with every version that has its id: count it, correct what it replaces, or keep it.
 
-    What is limited to a model is joined with that model's versions alone.
+    Feedback that is limited to a model is joined with that model's versions alone.
     """
     if not len(batch.ids):
         return
@@ -51,7 +51,7 @@ def add_feedback(state: JoinState, batch: FeedbackBatch) -> None:
 class _Run:
     """Feedback of one row each, in offset order: positions in its batch, rows, times, whether it came in time.
 
-    A row whose profile is watched no longer is `gone`, and nothing is in time for it.
+    A row whose profile is not watched any more is `gone`; no feedback is in time for it.
     """
 
     positions: NDArray[np.intp]
@@ -80,20 +80,20 @@ def _run(state: JoinState, batch: FeedbackBatch, rows: NDArray[np.int32]) -> _Ru
 
 
 def _timed(state: JoinState, positions: NDArray[np.intp], rows: NDArray[np.int32], time: NDArray[np.int64]) -> _Run:
-    """Find what came within the retention of its prediction's pane, by whole seconds."""
+    """Return the feedback with whether it came within the retention of its prediction's pane, by whole seconds."""
     model, pane = state.rows["model"][rows], state.rows["pane"][rows].astype(np.int64)
     size = np.array([w.pane for w in state.watched], np.int64)
     retention = np.array([w.retention for w in state.watched], np.int64)
     gone = model < 0
     at = np.maximum(model, 0) if gone.any() else model
-    in_time = ~gone & (time < (pane + 1) * size[at] + retention[at] + MICROSECONDS)  # of a second begun, all is in time
+    in_time = ~gone & (time < (pane + 1) * size[at] + retention[at] + MICROSECONDS)  # a begun second counts as a whole
     return _Run(positions, rows, time, gone, in_time)
 
 
 def _join_last(state: JoinState, run: _Run, actual: Sequence[Scalar], models: Sequence[str] | None) -> None:
-    """Join feedback: of each row the last that is in time wins; what came too late is counted.
+    """Join feedback: of each row the last that is in time wins; feedback that came too late is counted.
 
-    `models`: those that it is limited to, as of a batch.
+    `models`: the model that each is limited to, as in a batch.
     """
     late = ~run.in_time & ~run.gone
     if late.any():
@@ -116,7 +116,7 @@ def _wait(state: JoinState, batch: FeedbackBatch, positions: NDArray[np.intp]) -
 
 
 def join_known(state: JoinState, new: NewRows, rows: NDArray[np.int32], *, shared: bool) -> None:
-    """Join rows that were just added with the truth that there is of their ids: it waits, or other versions have it.
+    """Join rows that were just added with the known truth of their ids: waiting feedback, or that of other versions.
 
     `shared`: whether any of their ids may have more than one row.
     """
@@ -155,7 +155,7 @@ def join_known(state: JoinState, new: NewRows, rows: NDArray[np.int32], *, share
 def _to_keep(
     state: JoinState, batch: FeedbackBatch, found: Sequence[NDArray[np.int32]], runs: Sequence[_Run]
 ) -> dict[bytes, Waiting]:
-    """Return by id all feedback that a later version may need, where its rows' last truths may not say it."""
+    """Return by id all feedback that a later version may need, where its rows' last truths may not represent it."""
     unusual = np.zeros(len(batch.ids), np.bool_)
     for run in runs:
         told = np.where(truths.is_told(state.rows["joined"][run.rows]), state.rows["told"][run.rows], _LAST)
@@ -180,7 +180,7 @@ def _to_keep(
 def _add_limited(
     state: JoinState, batch: FeedbackBatch, found: Sequence[NDArray[np.int32]], unusual: NDArray[np.bool_]
 ) -> None:
-    """Mark the feedback that is not for all rows of its id as those rows' truth is: they cannot say it."""
+    """Mark the feedback whose rows cannot represent it, because it is not limited as the truth of these rows is."""
     limited = np.zeros(len(batch.ids), np.bool_)
     if batch.models is not None:
         limited = np.array(list(map(bool, batch.models)), np.bool_)
@@ -193,7 +193,7 @@ def _add_limited(
 
 
 def _known(state: JoinState, key: bytes, rows: Iterable[int]) -> Waiting:
-    """Return the feedback that has come of an id with predictions."""
+    """Return the feedback that has come for an id with predictions."""
     if key in state.kept:
         return state.kept[key]
     columns = state.rows
@@ -211,7 +211,7 @@ def _known(state: JoinState, key: bytes, rows: Iterable[int]) -> Waiting:
 
 
 def _keep(state: JoinState, earlier: Mapping[bytes, Waiting]) -> None:
-    """Keep feedback of ids that have predictions; what each of their rows says alone is not kept beside them."""
+    """Keep feedback of ids that have predictions, unless each of their rows represents it completely."""
     keys, waiting = list(earlier), list(earlier.values())
     said = np.array([len(one) == 1 for one in waiting], np.bool_)
     told = truths.seconds_told(np.array([one[0].time for one in waiting], np.int64))
@@ -232,7 +232,7 @@ def _keep(state: JoinState, earlier: Mapping[bytes, Waiting]) -> None:
 
 
 def _keys(ids: Ids) -> list[bytes]:
-    """Ids as bytes, for a dict."""
+    """Return ids as bytes, for a dict."""
     keys: list[bytes] = np.ascontiguousarray(ids).view("V16").ravel().tolist()
     return keys
 
@@ -246,7 +246,7 @@ def _join(
     state: JoinState, rows: NDArray[np.int32], time: NDArray[np.int64], actual: Sequence[Scalar],
     limited: NDArray[np.bool_] | None,
 ) -> None:  # fmt: skip
-    """Write the truth of distinct rows and count it; what it replaces is taken back."""
+    """Write the truth of distinct rows and count it; the counts of the replaced truth are subtracted."""
     model = state.rows["model"][rows]
     truth, kinds = np.empty(len(rows)), np.empty(len(rows), np.uint8)
     by_model = list(by_group(model))
@@ -259,7 +259,7 @@ def _join(
         start = part.stop
         values = ordered[part]
         found = [*map(watched.labels.get, values)] if watched.outcomes.k else [None]
-        if None not in found:  # as the reference spells them
+        if None not in found:  # all are spelled as in the reference
             codes[part] = found
             continue
         codes[part], unknown = watched.actuals_of(values)
@@ -269,7 +269,7 @@ def _join(
     truth[together], kinds[together] = codes, plain
     if limited is not None:
         kinds[limited] |= truths.LIMITED
-    # Feedback without a time of its own is not older than its prediction: so expiry goes on without times.
+    # Feedback without a time is not older than its prediction: so expiry works without times too.
     size = np.repeat([state.watched[number].pane for number, _ in by_model], [len(picked) for _, picked in by_model])
     pane = state.rows["pane"][rows[together]]
     state.feedback_time = max(state.feedback_time, int((pane * size).max()))
@@ -298,7 +298,7 @@ def _write_truth(
 
 
 def count_outcomes(state: JoinState, rows: NDArray[np.int32], truth: Floats, sign: int) -> None:
-    """Count truths (take them back where `sign` is -1): many of a model by themselves, all others together."""
+    """Count truths (subtract them if `sign` is -1): large parts of one model separately, all others together."""
     few: list[tuple[int, NDArray[np.intp]]] = []
     for number, picked in by_group(state.rows["model"][rows]):
         if len(picked) < MANY:

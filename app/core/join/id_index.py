@@ -1,8 +1,8 @@
-"""A hash index from 128-bit ids to row numbers, worked on whole batches at a time.
+"""A hash index from 128-bit ids to row numbers, which works on whole batches at a time.
 
-Open addressing with linear probing over numpy arrays: 8 bytes a slot, at most 60 % full, where a dict of
-bytes takes over 100 bytes an entry. Ids are already hashes, so their low bits are the position, and the
-highest of the low half a tag that tells most others apart without a look at the row.
+Open addressing with linear probing over numpy arrays: 8 bytes a slot, at most 60 % full. A dict of bytes takes over
+100 bytes an entry. Ids are already hashes. So their low bits are the position, and the highest bits of the low half
+are a tag that distinguishes most ids without a look at the row.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ids = NDArray[np.uint64]
-"""n x 2: the high and the low half of each id."""
+"""The high and the low half of each id (n x 2)."""
 Half = NDArray[np.uint64]
-"""One half of the id of each row."""
+"""One half of each row's id."""
 Rows = NDArray[np.int32]
 
 _FREE = np.int32(-1)
@@ -22,7 +22,7 @@ _TAG = np.uint64(32)
 
 
 class IdIndex:
-    """Finds the row of an id. Rows are numbered by the caller, who also keeps the ids by row."""
+    """Index from ids to rows. Rows are numbered by the caller, who also keeps the ids by row."""
 
     def __init__(self, capacity: int = 1024) -> None:
         self._tag = np.empty(0, np.uint32)
@@ -41,17 +41,17 @@ class IdIndex:
 
     @property
     def nbytes(self) -> int:
-        """Memory taken, in bytes."""
+        """Return the memory taken, in bytes."""
         return int(self._tag.nbytes + self._row.nbytes)
 
     @property
     def rows(self) -> Rows:
-        """All rows, in no order."""
+        """Return all rows, in no order."""
         rows: Rows = self._row[self._row != _FREE]
         return rows
 
     def find(self, ids: Ids, high: Half, low: Half) -> Rows:
-        """The row of each id, -1 where unknown. `high` and `low` are the caller's columns of halves by row."""
+        """Return the row of each id, -1 where unknown. `high` and `low` are the caller's columns of halves by row."""
         n = len(ids)
         found = np.full(n, -1, np.int32)
         if n == 0 or self._used == 0:
@@ -95,7 +95,7 @@ class IdIndex:
         pending = np.arange(len(low))
         while len(pending):
             free = self._row[position] == _FREE
-            # Several may want one free slot: all write, the last stays, the others probe on.
+            # Several ids may have the same free slot: all write, the last stays, the others probe on.
             self._row[position[free]] = rows[pending[free]]
             won = free & (self._row[position] == rows[pending])
             self._tag[position[won]] = tag[pending[won]]

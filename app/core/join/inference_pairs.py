@@ -1,6 +1,6 @@
-"""Requests and responses of inferences, which come apart and in any order, made pairs.
+"""Pairing of the requests and responses of inferences, which come separately and in any order.
 
-The state is a function of the halves read so far and of their broker's times: it holds no clock.
+The state is a function of the halves read so far and of their broker times: it holds no clock.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Generic, NamedTuple, TypeVar
 T = TypeVar("T")
 
 OVERHEAD_BYTES = 2900
-"""What a half that waits costs in memory beside its payload: 2,818 measured, with a key, eight headers, their names."""
+"""Memory of a waiting half in addition to its payload, in bytes: 2,818 measured, with a key and eight named headers."""
 MADE_BYTES = 500
-"""What a pair that was made costs, for as long as it is remembered (490 measured)."""
+"""Memory of a pair while it is remembered, in bytes (490 measured)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Half(Generic[T]):
-    """One half. `inference`: what both halves have in common; `at`: the broker's time in milliseconds.
+    """One half: a request or a response. `inference`: the key of both halves; `at`: the broker time in milliseconds.
 
     `digest` is equal for equal payloads; `size` is the payload's in bytes.
     """
@@ -37,14 +37,14 @@ class Half(Generic[T]):
 
 
 class Pair(NamedTuple, Generic[T]):
-    """The two halves of one inference."""
+    """A pair: the two halves of one inference."""
 
     request: Half[T]
     response: Half[T]
 
 
 class HalfOutcome(Enum):
-    """What becomes of a half that makes no pair."""
+    """Outcome for a half that makes no pair."""
 
     WAITS = "waits"
     REPEATED = "repeated"
@@ -54,14 +54,14 @@ class HalfOutcome(Enum):
 
 
 class GivenUp(NamedTuple, Generic[T]):
-    """A half that waits no longer. `in_time`: it had to leave for want of room, before its time was over."""
+    """A half that does not wait any more. `in_time`: removed for lack of memory, before its time had passed."""
 
     half: Half[T]
     in_time: bool
 
 
 class _Seen(NamedTuple):
-    """What is remembered of a half: not its payload."""
+    """The data that is remembered of a half: all but its payload."""
 
     is_response: bool
     offset: int
@@ -72,13 +72,13 @@ class _Seen(NamedTuple):
 class _Made(NamedTuple):
     at: int
     digests: tuple[Hashable, Hashable]
-    """Of the request and of the response."""
+    """Digests of the request and of the response."""
 
 
 class Pairing(Generic[T]):
-    """The halves of one partition. Halves meet when the broker has taken them less than `window` milliseconds apart.
+    """Pairing of the halves of one partition: those with broker times less than `window` milliseconds apart meet.
 
-    A pair is remembered for `window`, so that a repeated half is known for one.
+    A pair is remembered for `window`, so that a repeated half is recognised.
     """
 
     def __init__(self, window: int) -> None:
@@ -86,29 +86,29 @@ class Pairing(Generic[T]):
         self._waiting: OrderedDict[Hashable, Half[T]] = OrderedDict()
         self._made: OrderedDict[Hashable, _Made] = OrderedDict()
         self._firsts: deque[tuple[int, int]] = deque()
-        """Of remembered pairs the time and the first offset, but of those alone that no later one is below."""
+        """Time and first offset of the remembered pairs that no later pair has a lower offset than."""
         self._replayed: dict[Hashable, _Seen] = {}
         self._bytes = 0
         self.reached = 0
-        """The newest of the broker's times."""
+        """The newest broker time."""
 
     def __len__(self) -> int:
-        """Return how many halves wait."""
+        """Return the number of waiting halves."""
         return len(self._waiting)
 
     @property
     def bytes(self) -> int:
-        """Return what is held, in bytes, roughly."""
+        """Return the approximate memory of halves and pairs, in bytes."""
         return self._bytes + MADE_BYTES * len(self._made)
 
     @property
     def waiting(self) -> list[int]:
-        """Return the offsets of the halves that wait, ascending."""
+        """Return the offsets of the waiting halves, ascending."""
         return [half.offset for half in self._waiting.values()]
 
     @property
     def first(self) -> int | None:
-        """Return the first offset that is needed to have this state again; None where nothing is."""
+        """Return the first offset that is needed to rebuild this state; None where none is."""
         needed = [half.offset for half in islice(self._waiting.values(), 1)]
         needed += [offset for _, offset in islice(self._firsts, 1)]
         return min(needed, default=None)
@@ -116,7 +116,7 @@ class Pairing(Generic[T]):
     def take(self, half: Half[T]) -> Pair[T] | HalfOutcome:
         """Take the next half; return the pair that it makes, or why it makes none.
 
-        Halves that are over by its time are to be taken out first (`over`).
+        Halves that have expired by its time must be removed first (`over`).
         """
         self.reached = max(self.reached, half.at)
         made = self._made.get(half.inference)
@@ -133,7 +133,7 @@ class Pairing(Generic[T]):
         return Pair(half, known) if known.is_response else Pair(known, half)
 
     def over(self, now: int) -> list[GivenUp[T]]:
-        """Take out and return the halves whose time is over at `now`; forget the pairs that are as old."""
+        """Remove and return the halves that have expired at `now`; forget the pairs that are as old."""
         now = max(now, self.reached)
         found: list[GivenUp[T]] = []
         while self._waiting and now - (oldest := next(iter(self._waiting.values()))).at >= self._window:
@@ -146,7 +146,10 @@ class Pairing(Generic[T]):
         return found
 
     def beyond(self, most: int) -> list[GivenUp[T]]:
-        """Make room until no more than `most` bytes are held: forget pairs, the oldest first, then give up halves."""
+        """Free memory until at most `most` bytes are used. Return the halves that were given up.
+
+        Pairs are forgotten first, the oldest first; then halves are given up.
+        """
         while self._made and self.bytes > most:
             self._made.popitem(last=False)
         found: list[GivenUp[T]] = []
@@ -157,13 +160,13 @@ class Pairing(Generic[T]):
         return found
 
     def forget(self, pair: Pair[T]) -> None:
-        """Forget a pair that came to nothing: its halves may be sent again."""
+        """Forget a pair that led to nothing: its halves may be sent again."""
         self._made.pop(pair.request.inference, None)
 
-    # State that is had again
+    # Rebuilding the state
 
     def replay(self, half: Half[T], *, waits: bool) -> None:
-        """Take a half that was taken before: one that waits still, or one of a pair that was made, or of none."""
+        """Take a half again after a restart: one that still waits, or belongs to a pair that was made, or to none."""
         self.reached = max(self.reached, half.at)
         if waits:
             self._put(half)
@@ -181,7 +184,7 @@ class Pairing(Generic[T]):
         self._remember(half.inference, known, _seen(half))
 
     def replayed(self) -> None:
-        """All was taken again: halves that have found no other by now were given up."""
+        """Finish the replay: halves without a partner by now had been given up."""
         self._replayed.clear()
 
     def _put(self, half: Half[T]) -> None:

@@ -1,4 +1,4 @@
-"""The predictions that wait for their feedback, as columns that grow together."""
+"""Storage of the predictions that wait for their feedback, as columns that grow together."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _COLUMNS: dict[str, type] = {
 class NewRows:
     """Predictions to add, in offset order: n x 2 ids and n of everything else.
 
-    `model` numbers the watched model version (of one that is watched no longer see `JoinState.scopes_of`), `pane` the
-    pane; `label` is the predicted class (-1 where it is not one of the profile's, or for regression); `value` the
-    probability or the predicted number (or NaN).
+    `model` numbers the watched model version (for one that is not watched any more see `JoinState.scopes_of`), `pane`
+    the pane. `label` is the predicted class (-1 where it is not one of the profile's, or for regression). `value` is
+    the probability or the predicted number (or NaN).
     """
 
     ids: Ids
@@ -46,8 +46,8 @@ class NewRows:
 class PendingRows:
     """Columns of pending predictions with an index by id.
 
-    `joined` is the kind of the truth (see `truths.py`), 0 where there is none. Where there is one, `actual` is how its
-    model reads it and `told` its time (see `truths.whole_seconds`).
+    `joined` is the kind of the truth (see `truths.py`), 0 where there is none. Where there is one, `actual` is the
+    truth as its model reads it, and `told` its time (see `truths.whole_seconds`).
     """
 
     def __init__(self) -> None:
@@ -60,12 +60,12 @@ class PendingRows:
         return self._n
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """One column, of the type that its name has, without the spare room."""
+        """Return one column without its spare capacity, in the type of its name."""
         return self._columns[name][: self._n]
 
     @property
     def nbytes(self) -> int:
-        """Memory taken, in bytes, spare room included."""
+        """Return the memory taken, in bytes, spare capacity included."""
         return sum(column.nbytes for column in self._columns.values()) + self._index.nbytes
 
     def find(self, ids: Ids) -> Iterator[Rows]:
@@ -97,13 +97,13 @@ class PendingRows:
         return rows
 
     def join(self, rows: Rows, actual: NDArray[np.float64], kinds: NDArray[np.uint8], told: NDArray[np.uint32]) -> None:
-        """Write the truth of rows."""
+        """Write the truth of rows: `actual`, the kinds and the times `told`."""
         self._columns["actual"][rows] = actual
         self._columns["joined"][rows] = kinds
         self._columns["told"][rows] = told
 
     def rows_of(self, ordinals: NDArray[np.uint32]) -> Rows:
-        """Row numbers by ordinal, -1 where the row is gone. Ordinals ascend with rows."""
+        """Return the row numbers of ordinals, -1 where the row was removed. Ordinals ascend with rows."""
         known = self["ordinal"]
         if not len(known):
             return np.full(len(ordinals), -1, np.int32)
@@ -111,7 +111,7 @@ class PendingRows:
         return np.where(known[rows] == ordinals, rows, -1).astype(np.int32)
 
     def drop(self, gone: NDArray[np.bool_]) -> None:
-        """Forget rows (a mask over all of them) and number the rest anew."""
+        """Remove rows (a mask over all of them) and renumber the rest."""
         keep = ~gone
         n = int(keep.sum())
         capacity = max(1024, int(n * 1.25))

@@ -18,14 +18,14 @@ from app.core.panes.mixed_inputs import MixedCounts, ModelRows, count_mixed
 from app.core.reference.layout import Floats
 
 MANY = 512
-"""Rows of one model in a run from which they are counted by themselves."""
+"""Rows of one model in a batch from which on they are counted separately."""
 
 Group = tuple[int, NDArray[np.intp]]
-"""A model, and its rows in a run."""
+"""A model, and its rows in a batch."""
 
 
 def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp]:
-    """Count a run of predictions; answers the rows that came too late and were left out."""
+    """Count a batch of predictions. Return the rows that came too late and were left out."""
     if not len(batch.ids):
         return np.empty(0, np.intp)
     by_model = list(by_group(batch.model))
@@ -47,7 +47,10 @@ def add_predictions(state: JoinState, batch: PredictionBatch) -> NDArray[np.intp
 def _placed(
     state: JoinState, batch: PredictionBatch, by_model: Sequence[Group]
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Each row's pane, and whether it is too late: by the newest believed time before it, so by the log alone."""
+    """Return each row's pane, and whether the row is too late.
+
+    Lateness depends on the newest believed time before the row, and so on the log alone.
+    """
     believed = batch.time if batch.believed is None else batch.believed
     late = np.zeros(len(batch.ids), np.bool_)
     models = [model for model, _ in by_model]
@@ -69,7 +72,7 @@ def _placed(
     newest = np.maximum.reduceat(believed[order], starts)
     before = [tally.event_time for tally in tallies]
     after = np.maximum(newest, before)
-    # none is late that is not even so by the newest time of its model's run
+    # a row can only be late if it is so by the newest time of its model's batch
     may_be = swept | (until <= np.repeat(after, sizes))
     for i in np.unique(np.repeat(np.arange(len(models)), sizes)[may_be]).tolist():
         rows, part = by_model[i][1], slice(starts[i], starts[i] + sizes[i])
@@ -82,7 +85,7 @@ def _placed(
 
 
 def reaches_back(state: JoinState, batch: PredictionBatch) -> set[int]:
-    """Models whose re-keyed rows may be of panes that are forgotten already, as `expiry` does after the lateness."""
+    """Return the models whose re-keyed rows may be of panes that `expiry` has already dropped after the lateness."""
     found: set[int] = set()
     if batch.rekeyed is None:
         return found
@@ -99,7 +102,7 @@ def reaches_back(state: JoinState, batch: PredictionBatch) -> set[int]:
 
 
 def _fresh(state: JoinState, ids: Ids, model: NDArray[np.int16]) -> tuple[NDArray[np.intp], bool]:
-    """Return positions of ids that are new to their version, each id's first; whether any may have another row."""
+    """Return positions of ids that are new to their version, each id's first; and whether any may have another row."""
     known = np.zeros(len(ids), np.bool_)
     shared = False
     scope = state.scopes_of(model)
@@ -133,9 +136,9 @@ def _count_inputs(
     is_fresh: NDArray[np.bool_],
     pane: NDArray[np.int32],
 ) -> tuple[NDArray[np.int16], Floats]:
-    """Count the fresh rows into their panes: many of a model by themselves, all others together.
+    """Count the fresh rows into their panes: many of a model separately, all others together.
 
-    Returns labels and values for the join, of all rows.
+    Return labels and values for the join, of all rows.
     """
     labels, values = np.full(len(pane), -1, np.int16), np.full(len(pane), np.nan)
     every = bool(is_fresh.all())

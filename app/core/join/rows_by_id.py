@@ -1,7 +1,7 @@
 """The rows of each id, where several versions of a model may have predicted under one id.
 
-The first row of an id is in the first index, its second row in the second, and so on. So an id that one version alone
-has takes what it took with one index, and so does each further row. Which of its rows is the first means nothing.
+The first row of an id is in the first index, its second row in the second, and so on. So an id with one version needs
+as much memory as with a single index, and each further row the same again. The order of an id's rows has no meaning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.core.join.id_index import Half, IdIndex, Ids, Rows
 
 
 def are_distinct(ids: Ids) -> bool:
-    """Whether all are certainly distinct: already their low halves are."""
+    """Return whether all ids are certainly distinct: their low halves already are."""
     low = np.sort(ids[:, 1])
     return not (low[1:] == low[:-1]).any()
 
@@ -28,7 +28,7 @@ def firsts(ids: Ids, scope: NDArray[np.integer]) -> NDArray[np.intp]:
 
 
 def occurrences(ids: Ids) -> NDArray[np.intp]:
-    """Return how many times each id has come before it."""
+    """Return how often each id occurs before its position."""
     order = np.lexsort((ids[:, 1], ids[:, 0]))
     begins = np.concatenate([[True], (ids[order][1:] != ids[order][:-1]).any(axis=1)])
     place = np.arange(len(ids))
@@ -38,14 +38,14 @@ def occurrences(ids: Ids) -> NDArray[np.intp]:
 
 
 class RowsById:
-    """Finds all rows of an id. Rows are numbered by the caller, who also keeps the ids by row, as two columns."""
+    """Index from ids to all their rows. Rows are numbered by the caller, who also keeps the ids by row, in columns."""
 
     def __init__(self, capacity: int = 1024) -> None:
         self._indexes = [IdIndex(capacity)]
 
     @property
     def nbytes(self) -> int:
-        """Memory taken, in bytes."""
+        """Return the memory taken, in bytes."""
         return sum(index.nbytes for index in self._indexes)
 
     def find(self, ids: Ids, high: Half, low: Half) -> Iterator[Rows]:
@@ -74,7 +74,7 @@ class RowsById:
         self._indexes[-1].add(ids, rows, low)
 
     def renumbered(self, numbers: NDArray[np.int32], high: Half, low: Half) -> RowsById:
-        """Return an index of the rows that stay. `numbers`: of each row its new number, -1 where it goes.
+        """Return an index of the remaining rows. `numbers`: the new number of each row, -1 where it is removed.
 
         `high` and `low` are the columns by the new numbers.
         """

@@ -1,8 +1,8 @@
-"""The join of one source partition: what it remembers of its predictions and their feedback.
+"""The join of one source partition: its state of predictions and their feedback.
 
-The state is a function of two prefixes, the predictions and the feedback read so far, however their reading
-was interleaved: of each model version the first prediction of an id wins, the last feedback of an id wins for every
-version that has it, a pair is counted once both are there. So a replay from any saved state ends in the same counts.
+The state is a function of two prefixes, the predictions and the feedback read so far, however their reading was
+interleaved. For each model version the first prediction of an id wins. The last feedback of an id wins for every
+version that has it. A pair is counted once both are there. So a replay from any saved state ends in the same counts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CompiledModel:
     """A registered model version, compiled for the join. Times in microseconds."""
 
     def __init__(self, profile: Profile, windows: Windows, silence: DefaultTruth | None = None) -> None:
-        """`silence`: what it means; raises ValueError where that is no truth of the model."""
+        """Compile a profile. `silence`: its default truth. Raises ValueError where this is no truth of the model."""
         self.profile = profile
         self.windows = windows
         self.default = silence
@@ -65,7 +65,7 @@ class CompiledModel:
         return float(codes[0])
 
     def actuals_of(self, actuals: Sequence[Scalar]) -> tuple[Floats, dict[int, str]]:
-        """Return truths as numbers: label codes, or values; and the spelling of the labels that are not known."""
+        """Return truths as numbers (label codes, or values), and the spelling of the unknown labels by their codes."""
         reading = self.profile.prediction.reading
         if self.outcomes.k == 0:
             return truths_of(actuals, reading), {}
@@ -75,11 +75,11 @@ class CompiledModel:
 
 @dataclass(frozen=True, slots=True)
 class PredictionBatch:
-    """A run's predictions in offset order: ids (n x 2), model numbers, times in microseconds.
+    """A batch's predictions in offset order: ids (n x 2), model numbers, times in microseconds.
 
     `believed` is how far each row may move its model's event time: no further than the broker's own time for the
-    record, whatever the producer's clock says (None: as far as its time). `columns[m]` are the values of model m's
-    rows alone, column by column in its layout's order; `unknown[m]` names its unknown features, as (row among all n,
+    record, whatever the producer's clock shows (None: as far as its time). `columns[m]` are the values of model m's
+    rows alone, column by column in its layout's order. `unknown[m]` names its unknown features, as (row among all n,
     name). `away` rows belong to another partition: they move the time, and are not counted. `rekeyed` rows have come
     from another partition, where it was decided that they are not late.
     """
@@ -96,9 +96,9 @@ class PredictionBatch:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackBatch:
-    """A run's feedback in offset order; `time` in microseconds, NEVER where none was given.
+    """A batch's feedback in offset order; `time` in microseconds, NEVER where none was given.
 
-    `models`: of each the model that it is limited to, empty where it is for every model. None: none is limited.
+    `models`: the model that each is limited to, empty where it is for every model. None: none is limited.
     """
 
     ids: Ids
@@ -111,9 +111,9 @@ class FeedbackBatch:
 class Tally:
     """Totals of one model version in one source partition.
 
-    `recorded`: the broker's time of its newest record, in microseconds. At the broker's time `marked` its event time
-    was `mark`: what is older goes when that is `Windows.patience` ago, wherever event time is by then.
-    `too_late`: truth that came after the retention, as far as it is known to be this model's.
+    `recorded`: the broker time of its newest record, in microseconds. At the broker time `marked` its event time was
+    `mark`: older rows are dropped when this is `Windows.patience` ago, wherever event time is by then. `too_late`:
+    truth that came after the retention, as far as it is known to be this model's.
     """
 
     predictions: int = 0
@@ -130,7 +130,7 @@ class Tally:
 
 
 class TruthOf(NamedTuple):
-    """Feedback and its time. `model`: the one that it is limited to, empty where it is for every model."""
+    """Feedback and its time. `model`: the model that it is limited to, empty where it is for every model."""
 
     actual: Scalar
     time: int
@@ -143,7 +143,7 @@ Waiting = tuple[TruthOf, ...]
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Truth that was written to rows, as `PendingRows` has it."""
+    """Truth that was written to rows, in the form of `PendingRows`."""
 
     ordinals: NDArray[np.uint32]
     actuals: Floats
@@ -152,7 +152,7 @@ class Joined:
 
 
 class JoinState:
-    """Everything one source partition remembers. Not thread-safe; the agent calls it run by run."""
+    """The join's state of one source partition. Not thread-safe; the agent calls it batch by batch."""
 
     def __init__(self, watched: Sequence[CompiledModel]) -> None:
         self.watched = watched
@@ -160,16 +160,16 @@ class JoinState:
         self.rows = PendingRows()
         self.tallies: dict[int, Tally] = {}
         self.came: dict[int, int] = {}
-        """By model, the predictions of the run that were counted, or came again."""
+        """By model, the predictions of the batch that were counted, or came again."""
         self.saved_tallies: dict[int, Tally] = {}
-        """As the deltas that are kept have them."""
+        """The tallies as in the deltas that are kept."""
         self.inputs = PaneSums(self._input_shape)
         self.outcomes = PaneSums(self._outcome_shape)
         self.new_inputs = PaneChanges(self._input_shape)
         self.new_outcomes = PaneChanges(self._outcome_shape)
         self.waiting: dict[bytes, Waiting] = {}
         self.kept: dict[bytes, Waiting] = {}
-        """Feedback of ids that have predictions, where their rows alone do not say it: for versions that come later."""
+        """Feedback of ids that have predictions, where their rows alone do not represent it: for later versions."""
         self.expired_feedback = 0
         self.feedback_time = NEVER
         self.joined_since: list[Joined] = []
@@ -177,21 +177,21 @@ class JoinState:
         self.kept_since: dict[bytes, Waiting | None] = {}
         self._scopes = np.empty(0, np.int16)
         self.unknown_labels: dict[int, dict[int, str]] = {}
-        """By model, the spelling of each code that stands for a label that its reference does not have."""
+        """By model, the spelling of each code for a label that its reference does not have."""
         self.unknown_since: list[tuple[int, int, str]] = []
         self.rekeyed: dict[str, int] = {}
-        """Of each topic and partition that records were re-keyed from (`0/3`): the newest offset that has come."""
+        """For each topic and partition that records were re-keyed from (`0/3`), the newest offset that has come."""
         self.settled: dict[int, int] = {}
-        """By model, the newest pane of inputs up to which all are forgotten."""
+        """By model, the newest pane of inputs up to which all are dropped."""
         self.silent_until: tuple[bytes, int] | None = None
-        """Up to where silence has become a truth (see `app.core.join.default_truths`)."""
+        """The state up to which silence has become a truth (see `app.core.join.default_truths`)."""
         self.reaching_back: set[int] = set()
         """Models whose panes of inputs are kept for the retention: re-keyed records may come late by as much."""
 
     def scopes_of(self, models: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Return within what ids are unique: the first number of the same model and version.
+        """Return the scope in which ids are unique: the first number of the same model and version.
 
-        A row whose profile is watched no longer has -2 less the scope for its number, or -1 where none is known.
+        A row whose profile is not watched any more has -2 less the scope for its number, or -1 where none is known.
         """
         if len(self._scopes) != len(self.watched):
             first: dict[tuple[str, str], int] = {}
@@ -200,12 +200,12 @@ class JoinState:
         return np.where(models >= 0, self._scopes[np.maximum(models, 0)], -2 - models).astype(np.int16)
 
     def are_of(self, rows: NDArray[np.int32], models: Sequence[str]) -> NDArray[np.bool_]:
-        """Return which rows are of the models that are named; an empty name is every model."""
+        """Return whether each row is of the model that is named; an empty name is every model."""
         if not (rows >= 0).any():
             return np.ones(len(rows), np.bool_)
         codes: dict[str, int] = {"": _EVERY}
         by_number = [codes.setdefault(watched.profile.model, len(codes)) for watched in self.watched]
-        of_row = np.array([*by_number, _NONE], np.int64)  # the last for rows whose model is not known any more
+        of_row = np.array([*by_number, _NONE], np.int64)  # the last is for rows whose model is not known any more
         number = self.rows["model"][np.maximum(rows, 0)].astype(np.int64)
         number = np.where(number >= 0, number, -2 - number)
         wanted = np.array([codes.get(name, _NONE - 1) for name in models], np.int64)
@@ -213,12 +213,12 @@ class JoinState:
         return found
 
     def stacked_models(self) -> Stacked:
-        """Return what all models' columns are like."""
+        """Return the stacked columns of all models."""
         self.stacked.include([watched.counter for watched in self.watched[len(self.stacked) :]])
         return self.stacked
 
     def learn(self, model: int, unknown: Mapping[int, str]) -> None:
-        """Keep the spelling of unknown labels; the first of a code stays."""
+        """Store the spelling of unknown labels; the first spelling of a code stays."""
         known = self.unknown_labels.setdefault(model, {})
         for code, name in unknown.items():
             if code not in known:
@@ -226,7 +226,7 @@ class JoinState:
                 self.unknown_since.append((model, code, name))
 
     def tally(self, model: int) -> Tally:
-        """The totals of one model version."""
+        """Return the totals of one model version."""
         found = self.tallies.get(model)
         if found is None:
             found = self.tallies[model] = Tally()
@@ -234,7 +234,7 @@ class JoinState:
 
     @property
     def event_times(self) -> dict[int, int]:
-        """The newest event time of each model, in microseconds; NEVER where there is none."""
+        """Return the newest event time of each model, in microseconds; NEVER where there is none."""
         return {model: tally.event_time for model, tally in self.tallies.items()}
 
     def _input_shape(self, model: int) -> PaneShape:
@@ -244,7 +244,7 @@ class JoinState:
         return self.watched[model].outcome_shape
 
     def named(self, totals: dict[PaneKey, Pane]) -> dict[PaneKey, Pane]:
-        """Totals of outcomes, with the names of their unknown labels."""
+        """Return totals of outcomes with the names of their unknown labels."""
         if not totals:
             return totals
         lengths = [len(total.indices) for total in totals.values()]

@@ -1,8 +1,8 @@
-"""Truth as a prediction's row keeps it, and the same truth again for a version whose prediction comes later.
+"""Truths as a prediction's row keeps them, and their conversion back for a version whose prediction comes later.
 
 A row has the truth as its own model reads it: a label's code, or a number. Another version may read the same truth
-otherwise (its labels are 0 and 1, not false and true), so with the code goes the kind of value that came. Where the two
-do not give back what came, the truth itself is kept (`JoinState.kept`).
+otherwise (its labels are 0 and 1, not false and true). So the kind of the original value is stored with the code.
+Where the two do not give back the original, the truth itself is kept (`JoinState.kept`).
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from app.core.panes.inputs import Scalar
 from app.core.reference.layout import Floats
 
 TEXT, WHOLE, NUMBER, BOOLEAN, OTHER, DEFAULT = 1, 2, 3, 4, 5, 6
-"""Kinds of truth; OTHER cannot be had from a row. 0 stands for none; DEFAULT for none that is counted as one."""
+"""Kinds of truth. OTHER cannot be restored from a row. 0 is no truth; DEFAULT is a default truth without feedback."""
 LIMITED, KIND = 8, 7
-"""The bit of a row's kind that says that its truth is for its own model alone; the bits that have the kind."""
+"""The bit of a row's kind for a truth that is for its own model alone; the bits of the kind itself."""
 _KINDS: dict[type, int] = {str: TEXT, int: WHOLE, float: NUMBER, bool: BOOLEAN}
 _EXACT = 2.0**53
 UNTIMED = 1
-"""Stands for feedback without a time among whole seconds; it is in time for every prediction since 1970."""
+"""The whole second of feedback without a time; it is in time for every prediction since 1970."""
 
 
 def is_told(kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return which rows have a truth that came."""
+    """Return whether each row has a truth that came as feedback."""
     return np.asarray((kinds > 0) & (kinds != DEFAULT))
 
 
 def whole_seconds(time: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Round times (microseconds) up to whole seconds, still in microseconds; NEVER stays."""
+    """Return times (microseconds) rounded up to whole seconds, still in microseconds; NEVER stays."""
     return np.where(time == NEVER, NEVER, np.maximum(-(-time // MICROSECONDS), UNTIMED) * MICROSECONDS)
 
 
 def seconds_told(time: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Return whole seconds (in microseconds) as a row keeps them: 32 bits reach to 2106."""
+    """Return times (whole seconds, in microseconds) in a row's form: 32 bits of seconds, which reach to 2106."""
     return (np.maximum(time, UNTIMED * MICROSECONDS) // MICROSECONDS).astype(np.uint32)
 
 
 def waiting_of(value: Scalar, told: int, model: str) -> Waiting:
-    """Return a row's truth as feedback that waits. `model`: the one that it is limited to."""
+    """Return a row's truth as waiting feedback. `model`: the one that it is limited to."""
     return (TruthOf(value, NEVER if told == UNTIMED else told * MICROSECONDS, model),)
 
 
 def with_later(waiting: Waiting, later: TruthOf) -> Waiting:
-    """Add feedback that came after: what is left may yet be the last in time of some prediction."""
+    """Add later feedback; keep all that may yet be the last in time of some prediction."""
     earlier = tuple(one for one in waiting if one.time < later.time or later.model not in ("", one.model))
     if earlier and earlier[-1].model == later.model:
         last = earlier[-1].actual
@@ -59,7 +59,7 @@ def with_later(waiting: Waiting, later: TruthOf) -> Waiting:
 def kinds_of(
     watched: CompiledModel, values: Sequence[Scalar], read: Floats, unknown: Mapping[int, str]
 ) -> NDArray[np.uint8]:
-    """Return the kind of each truth. `read`: how the model reads it; `unknown`: spellings of labels by their codes."""
+    """Return the kind of each truth. `read`: the model's reading of it; `unknown`: spellings of labels by code."""
     types = set(map(type, values))
     if watched.outcomes.k == 0 and types == {float}:
         return np.full(len(values), NUMBER, np.uint8)
@@ -84,7 +84,7 @@ def _kind(watched: CompiledModel, value: Scalar, read: float, unknown: Mapping[i
 
 
 def value_of(watched: CompiledModel, read: float, kind: int, unknown: Mapping[int, str]) -> Scalar:
-    """Return the truth that came; None where a row's own reading and kind do not say."""
+    """Return the original truth; None where a row's reading and kind do not determine it."""
     if kind in (OTHER, DEFAULT):
         return None
     if watched.outcomes.k == 0:

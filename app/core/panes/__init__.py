@@ -1,1 +1,1 @@
-"""Counting rows into panes that can be added up."""
+"""Counting of rows into panes that can be added up."""

@@ -1,4 +1,4 @@
-"""What was counted in the panes of one kind since the last checkpoint: all panes together, none that did not change."""
+"""Counts of the panes of one kind since the last checkpoint: one structure for all panes that changed."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ Slots = NDArray[np.int32]
 
 @dataclass(slots=True)
 class _Dense:
-    """Slots of one pane that are so many that each of its slots is looked at."""
+    """Slots of one pane with so many counts that each of its slots is visited."""
 
     plus: list[Slots]
     minus: list[Slots]
 
 
 class PaneChanges:
-    """The changed panes by number, in the order of their first change, and what was counted in each.
+    """The changed panes by number, in the order of their first change, with their counts.
 
-    A number is given when a pane is first named, and lasts until `take`. The cost of `take` is that of what was
-    counted, whatever the number of panes that are held. The last `limbs` slots of a pane are exact sums, which come
-    added up.
+    A number is given when a pane is first named, and lasts until `take`. The cost of `take` depends on what was
+    counted, not on the number of panes that are kept. The last `limbs` slots of a pane are exact sums, which come
+    already added up.
     """
 
     def __init__(self, shape_of: Callable[[int], PaneShape]) -> None:
-        """`shape_of`: the shape of a model's panes."""
+        """Create without changes. `shape_of`: the shape of a model's panes."""
         self._shape_of = shape_of
         self._begin()
 
@@ -51,15 +51,15 @@ class PaneChanges:
         self._names: dict[int, Names] = {}
 
     def __len__(self) -> int:
-        """How many panes have changed."""
+        """Return the number of changed panes."""
         return len(self._numbers)
 
     def has(self, key: PaneKey) -> bool:
-        """Whether a pane has changed."""
+        """Return whether a pane has changed."""
         return (key[0] << _SHIFT) + key[1] in self._numbers
 
     def number(self, model: int, pane: int) -> int:
-        """The number of a pane, which counts as changed from now on."""
+        """Return the number of a pane, which counts as changed from now on."""
         return self._number((model << _SHIFT) + pane)
 
     def _number(self, code: int) -> int:
@@ -75,7 +75,7 @@ class PaneChanges:
         return number
 
     def numbers(self, model: NDArray[np.integer], pane: NDArray[np.integer]) -> NDArray[np.int64]:
-        """The number of each row's pane (n rows)."""
+        """Return the number of each row's pane (n rows)."""
         codes = (model.astype(np.int64) << _SHIFT) + pane
         if len(codes) and codes[0] == codes[-1] and (codes == codes[0]).all():
             return np.full(len(codes), self._number(int(codes[0])), np.int64)
@@ -83,12 +83,12 @@ class PaneChanges:
         return np.array([self._number(code) for code in distinct.tolist()], np.int64)[inverse]
 
     def count_rows(self, numbers: Integers, sign: int = 1) -> None:
-        """Count rows (take them back where `sign` is -1), by the numbers of their panes."""
+        """Count rows (subtract them if `sign` is -1), by the numbers of their panes."""
         counts = np.bincount(numbers, minlength=len(self._numbers))
         self._n[: len(counts)] += sign * counts
 
     def count(self, numbers: Integers, slots: NDArray[np.integer], sign: int = 1) -> None:
-        """Count values: the number of each one's pane, and its slot (-1 is none)."""
+        """Count values: the number of each value's pane, and its slot (-1 is none)."""
         codes = (numbers << _SHIFT) + slots
         if len(slots) and slots.min() < 0:
             codes = codes[slots >= 0]
@@ -117,7 +117,7 @@ class PaneChanges:
         add_names(self._names.setdefault(number, {}), names)
 
     def take(self) -> dict[PaneKey, Pane]:
-        """What is new in each changed pane; nothing has changed from now on."""
+        """Return the changes of each changed pane, and clear them."""
         first = [(number, Pane(0, *found, _NO_SUMS)) for number, found in self._dense_counts()]
         codes, counts = self._sorted_codes(first)
         bounds = np.searchsorted(codes, np.arange(len(self._numbers) + 1, dtype=np.int64) << _SHIFT).tolist()
@@ -142,7 +142,7 @@ class PaneChanges:
             yield number, (indices.astype(np.int32), counts[indices].astype(np.int64, copy=False))
 
     def _sorted_codes(self, dense: Iterable[tuple[int, Pane]]) -> tuple[NDArray[np.int64], Integers]:
-        """Number and slot of everything counted, as one code each, ascending, and how often it was."""
+        """Return number and slot of everything counted, as one code each, ascending, and its count."""
         found = [_counted(self._plus, 1), _counted(self._minus, -1), self._limbs()]
         found += [((number << _SHIFT) + pane.indices.astype(np.int64), pane.counts) for number, pane in dense]
         found = [one for one in found if len(one[0])]
@@ -153,7 +153,7 @@ class PaneChanges:
         return add_sparse(np.concatenate([codes for codes, _ in found]), np.concatenate([one for _, one in found]))
 
     def _limbs(self) -> tuple[NDArray[np.int64], Integers]:
-        """The exact sums that are not 0, as if they were counts."""
+        """Return the exact sums that are not 0 in the form of counts."""
         widths = np.array([shape.sums + shape.limbs for shape in self._shapes], np.int64)
         limbs = np.array([shape.limbs for shape in self._shapes], np.int64)
         if not limbs.any():
@@ -175,7 +175,7 @@ def _joined(parts: list[Slots]) -> Slots:
 
 
 def _counted(parts: list[NDArray[np.int64]], sign: int) -> tuple[NDArray[np.int64], Integers]:
-    """The distinct codes, ascending, and how often each occurs, times `sign`."""
+    """Return the distinct codes, ascending, and how often each occurs, times `sign`."""
     codes = np.sort(np.concatenate(parts)) if parts else np.empty(0, np.int64)
     if not len(codes):
         return codes, codes

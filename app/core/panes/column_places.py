@@ -1,4 +1,4 @@
-"""Where the columns of a layout stand, by kind: for counting the rows of many models together."""
+"""Positions of a layout's columns by kind: for counting the rows of many models together."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def _picking(which: Sequence[int]) -> Callable[[Sequence[Values]], tuple[Values,
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """A layout's numeric and categorical columns, in its order, and what picks them of rows given by column.
+    """A layout's numeric and categorical columns, in its order, and functions that pick them from columns of rows.
 
-    `references`: the values of each numeric column (NaN where there is none). `value`, `number`: which numeric column
-    holds the number to judge (see `Counted.labels_and_values`), and a regression's prediction; `label`: which
-    categorical one the predicted label; -1 for none.
+    `references`: the values of each numeric column (NaN where there is none). `value`, `number`: the numeric column
+    with the number to judge (see `CountedRows.labels_and_values`), and that with a regression's prediction. `label`:
+    the categorical column with the predicted label; -1 for none.
     """
 
     numbers_of: Callable[[Sequence[Values]], tuple[Values, ...]]
@@ -51,7 +51,7 @@ class Places:
 
     @staticmethod
     def of(layout: Layout) -> Places:
-        """Compile a layout."""
+        """Return the positions of a layout's columns."""
         categorical = tuple(i for i in range(len(layout.slots)) if i not in layout.numeric)
         numbers_, names_ = [layout.slots[i] for i in layout.numeric], [layout.slots[i] for i in categorical]
         at = len(layout.profile.features)

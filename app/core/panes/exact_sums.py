@@ -1,8 +1,8 @@
-"""Sums of doubles that are exact: each value is spread over integer limbs, 32 bits apart, which add up in any order.
+"""Exact sums of doubles: each value is spread over integer limbs, 32 bits apart, which add up in any order.
 
 A superaccumulator (Kulisch 1986; Neal 2015, arXiv:1505.05571). A finite double is a whole number of 2^-1074, its
-square a whole number of 2^-2148. A value has at most 2^33 in each limb, so that int64 limbs hold 2^30 values. What was
-added can be taken away again, and the result is that of never having added it.
+square a whole number of 2^-2148. A value has at most 2^33 in each limb, so that int64 limbs hold 2^30 values. An
+added value can be subtracted again, and the result is that of never having added it.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ Integers = NDArray[np.int64]
 LIMB = 32
 """Bits from one limb to the next."""
 SUM_LIMBS = 66
-"""Limbs of a sum of doubles."""
+"""Number of limbs of a sum of doubles."""
 SQUARE_LIMBS = 132
-"""Limbs of a sum of squares of doubles."""
+"""Number of limbs of a sum of squares of doubles."""
 UNIT = 1074
-"""A sum of doubles counts units of 2^-UNIT, a sum of squares units of 2^-(2 UNIT)."""
+"""Exponent of the unit: a sum of doubles counts units of 2^-UNIT, a sum of squares units of 2^-(2 UNIT)."""
 LARGEST = float(np.finfo(np.float64).max)
 """The largest double."""
 _BLOCK = 4096
-"""Values that are split at a time: so few stay in the cache, and their amounts together are exact in a double."""
+"""Values that are split at a time: few enough for the cache, and for amounts that are exact in a double."""
 
 _LOW = np.uint64(0xFFFF_FFFF)
 _BITS = np.uint64(LIMB)
@@ -42,11 +42,11 @@ class Terms:
 
     @property
     def width(self) -> int:
-        """Limbs of the sum."""
+        """Return the number of limbs of the sum."""
         return SQUARE_LIMBS if self.squared else SUM_LIMBS
 
     def sums(self, group: Integers, groups: int) -> Integers:
-        """The limbs of each group's sum (groups x width); `group`: n numbers from 0 to groups-1."""
+        """Return the limbs of each group's sum (groups x width); `group`: n numbers from 0 to groups-1."""
         total = np.zeros((groups, self.width), np.int64)
         split = _squares if self.squared else _numbers
         for start in range(0, len(self.values), _BLOCK):
@@ -60,7 +60,7 @@ class Terms:
 
 
 def _numbers(values: Floats) -> tuple[Integers, Floats]:
-    """The limb at which each value begins, and its amount in that and in the following ones (3 x n)."""
+    """Return the limb at which each value begins, and its amount in this limb and the following ones (3 x n)."""
     mantissa, shift, first = _parts(values, 1)
     low, high = (mantissa & _LOW) << shift, (mantissa >> _BITS) << shift
     amounts = np.empty((3, len(values)))
@@ -72,7 +72,7 @@ def _numbers(values: Floats) -> tuple[Integers, Floats]:
 
 
 def _squares(values: Floats) -> tuple[Integers, Floats]:
-    """The same of each value's square (5 x n)."""
+    """Return the limb at which each value's square begins, and its amount in this and the following limbs (5 x n)."""
     mantissa, shift, first = _parts(values, 2)
     low, high = mantissa & _LOW, mantissa >> _BITS
     small, middle, large = low * low, (low * high) << np.uint64(1), high * high
@@ -89,7 +89,7 @@ def _squares(values: Floats) -> tuple[Integers, Floats]:
 
 
 def _parts(values: Floats, power: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64], Integers]:
-    """Of each value the whole mantissa (53 bits), and where its power begins: bits within a limb, and the limb."""
+    """Return each value's whole mantissa (53 bits), and where its power begins: bits within a limb, and the limb."""
     bits = np.ascontiguousarray(values, np.float64).view(np.uint64)
     exponent = (bits >> np.uint64(52)) & np.uint64(0x7FF)
     normal = exponent > 0
@@ -99,12 +99,12 @@ def _parts(values: Floats, power: int) -> tuple[NDArray[np.uint64], NDArray[np.u
 
 
 def whole(limbs: Integers) -> int:
-    """A sum's limbs as one whole number, in units of 2^-UNIT (of squares: 2^-(2 UNIT))."""
+    """Return a sum's limbs as one whole number, in units of 2^-UNIT (of squares: 2^-(2 UNIT))."""
     return sum(int(limbs[i]) << (LIMB * int(i)) for i in np.flatnonzero(limbs))
 
 
 def ratio(a: int, b: int) -> float:
-    """a / b, correctly rounded (b > 0); where it is beyond all floats, the largest of its sign."""
+    """Return a / b, correctly rounded (b > 0); where it is beyond all floats, the largest of its sign."""
     try:
         return a / b
     except OverflowError:
@@ -112,7 +112,7 @@ def ratio(a: int, b: int) -> float:
 
 
 def root(a: int, b: int) -> float:
-    """The square root of a / b (a >= 0, b > 0), to the last bit or the one before; never beyond the largest float."""
+    """Return the square root of a / b (a >= 0, b > 0), to the last bit or the one before, at most the largest float."""
     if a <= 0:
         return 0.0
     shift = max(0, 130 - a.bit_length() + b.bit_length())

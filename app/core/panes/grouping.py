@@ -1,4 +1,4 @@
-"""Rows by the group that they belong to."""
+"""Grouping of rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def by_group(groups: NDArray[np.integer]) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Each distinct group and the rows that belong to it, in order."""
+    """Yield each distinct group and the rows that belong to it, in order."""
     if not len(groups):
         return
     if groups[0] == groups[-1] and (groups == groups[0]).all():

@@ -1,4 +1,4 @@
-"""From columns of raw values to panes: slots, fixed-point sums, unexpected names."""
+"""Counting of raw columns into panes: slots, fixed-point sums, unexpected names."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Values = Sequence[Scalar] | Floats
 """A column: any values, or numbers alone (NaN where missing)."""
 
 NON_FINITE = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
-"""How JSON spells the floats that it has no numbers for."""
+"""JSON's spellings of the floats that it has no numbers for."""
 
 NUMBERS = frozenset({float, type(None)})
-"""The types of a column of numbers, some of them missing."""
+"""The types of a column of numbers, some of which are missing."""
 MOST_SPELLINGS = 10_000
-"""Spellings of known categories that are remembered, for each column."""
+"""Maximum number of spellings of known categories that are remembered for each column."""
 
 
 class CategoryCodes(dict[Scalar, int]):
-    """Raw cell -> slot of a categorical column, by the column's reading; what it does not hold is unseen.
+    """Mapping from raw cell to slot of a categorical column, by the column's reading; an unknown cell is unseen.
 
-    `mistakable`: the column tells True from 1, which are one key of a dict.
+    `mistakable`: the column distinguishes True from 1, which are one key of a dict.
     """
 
     def __init__(self, slots: Slots) -> None:
@@ -68,7 +68,7 @@ def numeric_slots(slots: Slots, values: Values) -> tuple[Slot, Floats]:
 
 
 def categorical_codes(codes: CategoryCodes, values: Sequence[Scalar]) -> Iterator[int]:
-    """Return the slot of each value of a categorical column."""
+    """Return an iterator over the slot of each value of a categorical column."""
     if codes.mistakable and bool in set(map(type, values)):
         return map(codes.slot, values)
     return map(codes.__getitem__, values)
@@ -80,7 +80,7 @@ def categorical_slots(codes: CategoryCodes, values: Sequence[Scalar]) -> Slot:
 
 
 def unseen_names(slots: Slots, found: Slot, values: Sequence[Scalar]) -> dict[str, int]:
-    """Names of the unseen categories among the values, counted, capped."""
+    """Return the names of the unseen categories among the values with their counts, capped."""
     tally: dict[str, int] = {}
     rows = np.flatnonzero(found == slots.unseen).tolist()
     for name in names([values[i] for i in rows], slots.column.reading):
@@ -89,7 +89,7 @@ def unseen_names(slots: Slots, found: Slot, values: Sequence[Scalar]) -> dict[st
 
 
 def standard_sums(floats: Floats, centre: Floats, scale: Floats) -> tuple[Integers, Integers]:
-    """Each value's share of the sums: standardised and squared, fixed point; 0 where it is missing.
+    """Return each value's share of the sums: standardised and squared, fixed point; 0 where it is missing.
 
     `floats`: columns x n; `centre` and `scale` of each column.
     """
@@ -101,14 +101,14 @@ def standard_sums(floats: Floats, centre: Floats, scale: Floats) -> tuple[Intege
 
 
 def pick(columns: Sequence[Values], rows: Sequence[int]) -> list[Values]:
-    """The given rows of every column."""
+    """Return the given rows of every column."""
     return [c[list(rows)] if isinstance(c, np.ndarray) else [c[i] for i in rows] for c in columns]
 
 
 def other_labels(layout: Layout, found: Integers, cells: Sequence[Scalar]) -> tuple[Integers, dict[int, str]]:
-    """Return codes of predictions that are none of the profile's labels, and how these are spelled by their codes.
+    """Return codes of predictions that are none of the profile's labels, and the spelling of each code.
 
-    `found`: their slots from the column's own start; `cells`: what they are where they are unseen.
+    `found`: their slots from the column's own start; `cells`: their raw values where they are unseen.
     """
     slots = layout.prediction
     categories = slots.column.categories
@@ -123,7 +123,7 @@ def other_labels(layout: Layout, found: Integers, cells: Sequence[Scalar]) -> tu
 
 
 class InputCounter:
-    """Turns columns of one layout into slots and sums; compiled once for each model version."""
+    """Counter that turns columns of one layout into slots and sums; compiled once for each model version."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -139,7 +139,7 @@ class InputCounter:
 
     @cached_property
     def places(self) -> Places:
-        """Where its columns of each kind stand."""
+        """Return the positions of its columns of each kind."""
         return Places.of(self.layout)
 
     def calibrated(self, probability: Floats) -> Floats:
@@ -172,7 +172,7 @@ class InputCounter:
         return counted
 
     def _estimate(self, counted: CountedRows) -> None:
-        """The last two sums: what `estimation` expects of these rows (see `Layout`)."""
+        """Count the last two sums: the expectation of `estimation` for these rows (see `Layout`)."""
         layout = self.layout
         if not self.estimates:
             return
@@ -199,10 +199,10 @@ class CountedRows:
         self.unseen: dict[str, tuple[Slots, Slot, Sequence[Scalar]]] = {}
 
     def labels_and_values(self, layout: Layout) -> tuple[NDArray[np.int16], Floats, dict[int, str]]:
-        """What the join keeps of each row: the predicted label's code (see `label_codes`) and the number to judge.
+        """Return the data that the join keeps of each row: the predicted label's code and the number to judge.
 
-        The number is the probability of a classifier (NaN without one), the prediction of a regression. Also how the
-        labels are spelled that are not the profile's, by their codes.
+        For the code see `label_codes`. The number is the probability of a classifier (NaN without one), the
+        prediction of a regression. Third comes the spelling of the labels that are not the profile's, by their codes.
         """
         at = len(layout.profile.features)
         nothing = np.full(self.n, np.nan)
@@ -220,7 +220,7 @@ class CountedRows:
         return code.astype(np.int16), self.floats.get(at + 1, nothing), unknown
 
     def names(self, rows: Sequence[int] | NDArray[np.intp] | None = None) -> Names:
-        """Unexpected names among the given rows (all when None)."""
+        """Return the unexpected names among the given rows (all when None)."""
         names: Names = {}
         for column, (slots, found, values) in self.unseen.items():
             if rows is None:
@@ -239,7 +239,7 @@ def input_pane(
     prediction: Sequence[Scalar] | Floats,
     probability: Sequence[Scalar] | Floats | None = None,
 ) -> Pane:
-    """The pane of whole columns, for offline use; a feature that is absent counts as missing."""
+    """Return the pane of whole columns, for offline use; a feature that is absent counts as missing."""
     n = len(prediction)
     columns: list[Sequence[Scalar]] = []
     for slots in layout.features:

@@ -16,11 +16,11 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MISSING = -1
-"""The code of no label."""
+"""The code of a missing label."""
 INVALID = -2
-"""The code of what cannot be a label, or of a prediction of a regression that is no number."""
+"""The code of a value that cannot be a label, or of a regression's prediction that is no number."""
 BUCKETS = 8192
-"""Labels that the reference does not have, by their hash: two in one bucket would count as one label."""
+"""Number of hash buckets for labels that the reference does not have: two in one bucket count as one label."""
 
 
 def label_codes(
@@ -28,8 +28,8 @@ def label_codes(
 ) -> tuple[Integers, dict[int, str]]:
     """Return the code of each label, and the spelling of each code that is not among the k `known` (coded 0 to k-1).
 
-    `reading`: how the reference spells labels. An unknown label has a code from k on, the same wherever and whenever it
-    occurs; a missing one is MISSING.
+    `reading`: how the reference spells labels. An unknown label has a code from k on, the same wherever and whenever
+    it occurs; a missing one is MISSING.
     """
     spelled: Sequence[Cell] = values
     if not set(map(type, values)) <= {str} or not known.keys() >= set(values):
@@ -48,7 +48,7 @@ def label_codes(
 
 
 def bucket_of(name: str) -> int:
-    """The bucket of an unknown label, from 0 to BUCKETS-1."""
+    """Return the bucket of an unknown label, from 0 to BUCKETS-1."""
     return crc32(name.encode("utf-8", "surrogatepass")) % BUCKETS
 
 

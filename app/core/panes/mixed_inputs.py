@@ -1,4 +1,4 @@
-"""Rows of many models at once, a few of each: counted as `InputCounter` does, by arrays over all of them."""
+"""Counting of rows of many models at once, a few of each, by arrays: the same counts as by `InputCounter`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ModelRows:
 
 @dataclass(slots=True)
 class MixedCounts:
-    """What n rows count; rows are numbered through all parts.
+    """Counts of n rows; rows are numbered through all parts.
 
     Each value has its `row` and its `slot`, each share of a sum its `sum_row`, the `place` of the sum in the pane and
     its `amount`. `label` and `value` are what the join keeps of a row. `names`: unexpected names, as (row, column,
@@ -65,10 +65,10 @@ class MixedCounts:
 
 
 class _Segments:
-    """One kind of columns of all parts, one after another: where each column begins, and what belongs to it."""
+    """One kind of columns of all parts, one after another, with the start, the part and the rows of each column."""
 
     def __init__(self, n: Integers, columns: Integers, first: Integers) -> None:
-        """By part: its rows, its columns, and the number of the first of these among all columns of its kind."""
+        """Create from each part's rows, its columns, and the number of its first column among all of its kind."""
         self.n = n
         lengths = n * columns
         self.ends = np.cumsum(lengths)
@@ -84,13 +84,13 @@ class _Segments:
         self.row += np.repeat(np.cumsum(n) - n, lengths)
 
     def part_of(self, values: Integers) -> tuple[Integers, Integers, Integers]:
-        """Return the part, the column within it, and the row within that, of values by their positions."""
+        """Return the part, the column within it, and the row within the part, of values by their positions."""
         which = np.searchsorted(self.begins, values, side="right") - 1
         part = np.searchsorted(self.last, which, side="right")
         return part, which - self.first[part], values - self.begins[which]
 
     def rows_of(self, at: Integers) -> Integers:
-        """Where the values of one column of each part stand, row by row; -1 for the rows of a part without it."""
+        """Return the positions of one column's values of each part, row by row; -1 for rows of a part without it."""
         first = np.repeat(np.where(at < 0, -1, self.starts + at * self.n), self.n)
         within = np.arange(len(first)) - np.repeat(np.cumsum(self.n) - self.n, self.n)
         return np.where(first < 0, -1, first + within)
@@ -98,7 +98,7 @@ class _Segments:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """The parts of a run, and the model of each."""
+    """The parts of a batch, and the model of each."""
 
     parts: Sequence[ModelRows]
     stacked: Stacked
@@ -106,7 +106,7 @@ class _Run:
     n: Integers
 
     def of_rows(self, by_model: NDArray[T]) -> NDArray[T]:
-        """What each row's model has."""
+        """Return the value of each row's model."""
         return np.repeat(by_model[self.model], self.n)
 
 
@@ -134,7 +134,7 @@ def count_mixed(parts: Sequence[ModelRows], stacked: Stacked) -> MixedCounts:
 
 
 def _numeric(run: _Run, segments: _Segments) -> tuple[Floats, Integers]:
-    """All numbers, in the precision of their references, and their slots from their columns' own starts."""
+    """Return all numbers, and their slots from their columns' own starts."""
     cells: list[Scalar] = []
     for part in run.parts:
         for column in part.counter.places.numbers_of(part.columns):
@@ -160,7 +160,7 @@ def _numeric(run: _Run, segments: _Segments) -> tuple[Floats, Integers]:
 
 
 def _found(parts: Sequence[ModelRows], segments: _Segments, floats: Floats) -> tuple[Integers, NDArray[np.bool_]]:
-    """Return what `SortedArrays.find` does, column by column."""
+    """Return the result of `SortedArrays.find`, computed column by column."""
     left, at = np.empty(len(floats), np.int64), np.empty(len(floats))
     references = chain.from_iterable(part.counter.places.references for part in parts)
     ends = (segments.begins + segments.length).tolist()
@@ -171,7 +171,7 @@ def _found(parts: Sequence[ModelRows], segments: _Segments, floats: Floats) -> t
 
 
 def _floats(cells: Sequence[Scalar]) -> Floats:
-    """Floats and None as an array, NaN for None."""
+    """Return floats and None as an array, with NaN for None."""
     try:
         return np.frombuffer(array("d", cells))  # type: ignore[type-var]  # a third of the time that numpy takes
     except TypeError:  # None is among them
@@ -179,7 +179,7 @@ def _floats(cells: Sequence[Scalar]) -> Floats:
 
 
 def _read(parts: Sequence[ModelRows]) -> tuple[Floats, Integers]:
-    """The same where some are no floats: read column by column. Also the positions of those that are no numbers."""
+    """Return cells as an array where some are no floats, read column by column; and the positions of invalid ones."""
     found, wrong, at = [np.empty(0)], [np.empty(0, np.int64)], 0
     for part in parts:
         for i in part.counter.places.numeric:
@@ -207,7 +207,7 @@ def _in_precision(stacked: Stacked, segments: _Segments, floats: Floats) -> Floa
 
 
 def _categorical(parts: Sequence[ModelRows]) -> NDArray[np.int32]:
-    """The slots of all categories, from their columns' own starts."""
+    """Return the slots of all categories, from their columns' own starts."""
     codes: list[CategoryCodes] = []
     columns: list[Values] = []
     for part in parts:
@@ -219,7 +219,7 @@ def _categorical(parts: Sequence[ModelRows]) -> NDArray[np.int32]:
 
 
 def _unseen(run: _Run, segments: _Segments, codes: NDArray[np.int32]) -> Iterator[tuple[int, str, str]]:
-    """The names of unseen categories, in the order of columns and rows."""
+    """Yield the names of unseen categories, in the order of columns and rows."""
     unseen = np.flatnonzero(codes == run.stacked.unseen[segments.column])
     if not len(unseen):
         return
@@ -241,7 +241,7 @@ def _label(
     numeric: tuple[_Segments, Floats, Integers],
     categorical: tuple[_Segments, NDArray[np.int32]],
 ) -> None:
-    """Note the predicted label and the number to judge of each row, as `Counted.labels_and_values` has them."""
+    """Store the predicted label and the number to judge of each row, as in `CountedRows.labels_and_values`."""
     segments, floats, number_slots = numeric
     stacked, model = run.stacked, run.model
     value_at = segments.rows_of(stacked.value[model])
@@ -269,7 +269,7 @@ def _taken(values: NDArray[T], at: Integers, default: float) -> NDArray[T]:
 
 
 def _sum(run: _Run, found: MixedCounts, segments: _Segments, floats: Floats) -> None:
-    """Note the shares of the sums: two of each number, one or two of each row that `estimation` needs."""
+    """Store the shares of the sums: two of each number, one or two of each row that `estimation` needs."""
     stacked, column = run.stacked, segments.column
     first, squared = standard_sums(floats[:, None], stacked.centre[column], stacked.scale[column])
     place = stacked.place[column]

@@ -1,10 +1,10 @@
 """The outcome pane: predictions with their truth, as counts that subtract exactly when truth is corrected.
 
-Slots of a classifier of k labels: the k*k confusion counts (row actual, column predicted); of each label the rows of
-it that were predicted as an unknown label, and the rows predicted as it whose truth is unknown; BUCKETS each of unknown
-truths, unknown predictions, and those where both are the same. Of a binary model with a probability then the scores of
-negative and of positive rows (see `score_grid`). Last the rows that enter no metric, by REASONS, those that enter no
-metric of scores, by SCORE_REASONS, and the limbs of exact sums (see `exact_sums`).
+Slots of a classifier of k labels, in this order: the k*k confusion counts (row actual, column predicted); for each
+label its rows that were predicted as an unknown label, and the rows predicted as it whose truth is unknown; BUCKETS
+each of unknown truths, unknown predictions, and those where both are the same. A binary model with a probability then
+has the scores of negative and of positive rows (see `score_grid`). Last come the rows that enter no metric, by
+REASONS, those that enter no metric of scores, by SCORE_REASONS, and the limbs of exact sums (see `exact_sums`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from app.core.reference.layout import Floats, Integers
 from app.core.reference.profile import Profile
 
 REASONS = ("missing prediction", "invalid prediction", "missing truth", "invalid truth")
-"""Why a row enters no metric."""
+"""Reasons for which a row enters no metric."""
 SCORE_REASONS = ("missing probability", "invalid probability", "unknown truth")
-"""Why a row that is judged by its label enters no metric of scores."""
+"""Reasons for which a row that is judged by its label enters no metric of scores."""
 SMALLEST = float(np.finfo(np.float64).eps)
-"""Log loss takes a probability as at least this and at most 1 less this, as scikit-learn does."""
+"""Bound of log loss: a probability is clipped to at least this and at most 1 less this, as in scikit-learn."""
 
 
 Place = int | Integers
@@ -37,7 +37,7 @@ Place = int | Integers
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """Where the parts of a layout begin: numbers, or for rows of several layouts an array of each row's."""
+    """First positions of the parts of a layout: numbers, or for rows of several layouts an array with each row's."""
 
     k: Place
     grid_size: Place
@@ -52,7 +52,7 @@ class Starts:
 
     @property
     def all(self) -> list[Any]:
-        """All of them, in their order."""
+        """Return all positions, in the order of the fields."""
         return [getattr(self, name) for name in self.__slots__]
 
 
@@ -68,72 +68,72 @@ class OutcomeLayout:
     grid: ScoreGrid | None
 
     sums = 0
-    """An outcome pane has no fixed-point sums."""
+    """Number of fixed-point sums: an outcome pane has none."""
 
     @property
     def binary(self) -> bool:
-        """Whether there are two classes, the second of which is the positive one."""
+        """Return whether there are two classes, the second of which is the positive one."""
         return self.profile.task == "binary"
 
     @property
     def confusion(self) -> slice:
-        """The confusion counts of known labels."""
+        """Return the slots of the confusion counts of known labels."""
         return slice(0, self.k * self.k)
 
     @property
     def actual_alone(self) -> slice:
-        """Rows of each known label that were predicted as an unknown one."""
+        """Return the slots of rows of each known label that were predicted as an unknown one."""
         return _after(self.confusion, self.k)
 
     @property
     def predicted_alone(self) -> slice:
-        """Rows predicted as each known label whose truth is unknown."""
+        """Return the slots of rows predicted as each known label whose truth is unknown."""
         return _after(self.actual_alone, self.k)
 
     @property
     def unknown_actual(self) -> slice:
-        """Rows of unknown labels, by bucket."""
+        """Return the slots of rows of unknown labels, by bucket."""
         return _after(self.predicted_alone, BUCKETS if self.k else 0)
 
     @property
     def unknown_predicted(self) -> slice:
-        """Rows predicted as unknown labels, by bucket."""
+        """Return the slots of rows predicted as unknown labels, by bucket."""
         return _after(self.unknown_actual, BUCKETS if self.k else 0)
 
     @property
     def unknown_right(self) -> slice:
-        """Rows of unknown labels that were predicted as just these, by bucket."""
+        """Return the slots of rows of unknown labels that were predicted as the same label, by bucket."""
         return _after(self.unknown_predicted, BUCKETS if self.k else 0)
 
     @property
     def negative_scores(self) -> slice:
-        """Probabilities where the actual is `labels[0]`."""
+        """Return the slots of probabilities where the actual is `labels[0]`."""
         return _after(self.unknown_right, 0 if self.grid is None else self.grid.size)
 
     @property
     def positive_scores(self) -> slice:
-        """Probabilities where the actual is `labels[1]`."""
+        """Return the slots of probabilities where the actual is `labels[1]`."""
         return _after(self.negative_scores, 0 if self.grid is None else self.grid.size)
 
     @property
     def not_judged(self) -> slice:
-        """Rows that enter no metric, by REASONS."""
+        """Return the slots of rows that enter no metric, by REASONS."""
         return _after(self.positive_scores, len(REASONS))
 
     @property
     def not_scored(self) -> slice:
-        """Rows that enter no metric of scores, by SCORE_REASONS."""
+        """Return the slots of rows that enter no metric of scores, by SCORE_REASONS."""
         return _after(self.not_judged, 0 if self.grid is None else len(SCORE_REASONS))
 
     @property
     def limbs(self) -> slice:
-        """All exact sums, at the end."""
+        """Return the slots of all exact sums, at the end."""
         widths = 2 * (SUM_LIMBS + SQUARE_LIMBS) if self.k == 0 else 0 if self.grid is None else 2 * SUM_LIMBS
         return _after(self.not_scored, widths)
 
     @cached_property
     def starts(self) -> Starts:
-        """Where each part begins."""
+        """Return the first slot of each part."""
         return Starts(
             self.k, 0 if self.grid is None else self.grid.size,
             self.actual_alone.start, self.predicted_alone.start,
@@ -143,12 +143,12 @@ class OutcomeLayout:
 
     @cached_property
     def all_starts(self) -> Integers:
-        """Where each part begins, in the order of `Starts`."""
+        """Return the first slot of each part, in the order of `Starts`."""
         return np.array(self.starts.all, np.int64)
 
     @cached_property
     def size(self) -> int:
-        """Slots in all."""
+        """Return the number of slots."""
         return int(self.limbs.stop)
 
 
@@ -157,7 +157,7 @@ def _after(before: slice, size: int) -> slice:
 
 
 def outcome_layout(profile: Profile) -> OutcomeLayout:
-    """Compile a profile for outcomes."""
+    """Return a profile compiled for outcomes."""
     if profile.task == "regression":
         return OutcomeLayout(profile, 0, None)
     grid = None
@@ -168,7 +168,7 @@ def outcome_layout(profile: Profile) -> OutcomeLayout:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRows:
-    """What n rows count: `slots` (w x n, -1 for none) once each, and the terms of the exact sums.
+    """Counts of n rows: `slots` (w x n, -1 for none) once each, and the terms of the exact sums.
 
     A row's part depends on that row alone, so subtracting it is exact.
     """
@@ -178,26 +178,26 @@ class OutcomeRows:
 
     @property
     def n(self) -> int:
-        """Rows."""
+        """Return the number of rows."""
         return int(self.slots.shape[1])
 
     def pick(self, rows: NDArray[np.intp]) -> OutcomeRows:
-        """Rows by their positions."""
+        """Return the rows at these positions."""
         return OutcomeRows(self.slots[:, rows], tuple(Terms(terms.values[rows], terms.squared) for terms in self.exact))
 
     def sums(self, group: Integers | None = None, groups: int = 1) -> Integers:
-        """The limbs of all exact sums of each group (groups x limbs); `group`: n numbers from 0 to groups-1."""
+        """Return the limbs of all exact sums of each group (groups x limbs); `group`: n numbers from 0 to groups-1."""
         group = np.zeros(self.n, np.int64) if group is None else group
         found = [terms.sums(group, groups) for terms in self.exact]
         return np.concatenate(found, axis=1) if found else np.zeros((groups, 0), np.int64)
 
 
 def outcome_rows(layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats) -> OutcomeRows:
-    """What each row counts.
+    """Return the counts of each row.
 
     `predicted`: n codes (see `label_codes`; of a regression INVALID where the prediction is no number). `value`: the
-    probability of the positive class, or the regression's prediction; NaN for none. `actual`: n label codes, or values
-    (NaN for none, infinite for what is no number).
+    probability of the positive class, or the regression's prediction; NaN for none. `actual`: n label codes, or
+    values (NaN for none, infinite for what is no number).
     """
     if layout.k == 0:
         return _regression(layout.starts, predicted, value, actual)
@@ -208,9 +208,9 @@ def outcome_rows(layout: OutcomeLayout, predicted: Integers, value: Floats, actu
 def mixed_outcome_rows(
     layouts: Sequence[OutcomeLayout], sizes: Sequence[int], predicted: Integers, value: Floats, actual: Floats
 ) -> Iterator[tuple[NDArray[np.intp], OutcomeRows]]:
-    """What each row counts, where some rows of one layout are followed by those of the next (`sizes` of each).
+    """Yield the counts of rows, where some rows of one layout are followed by those of the next (`sizes` of each).
 
-    The same as `outcome_rows` of each layout, for all rows of one kind together: their positions, and what they count.
+    The same as `outcome_rows` of each layout, for all rows of one kind together: their positions and their counts.
     """
     kinds = np.repeat([0 if layout.k == 0 else 1 if layout.grid is None else 2 for layout in layouts], sizes)
     every = Starts(*np.repeat([layout.all_starts for layout in layouts], sizes, axis=0).T)
@@ -232,7 +232,9 @@ def _labels(
     value: Floats,
     actual: Floats,
 ) -> OutcomeRows:
-    """Rows of classifiers. `grid_slots`: the slots of scores in the rows' grids; None where they have none."""
+    """Return the counts of classifiers' rows. `grid_slots`: the slots of scores in the rows' grids, if they have
+    grids.
+    """
     k, reason = starts.k, starts.not_judged
     code = np.where(actual >= 0, actual, -1.0).astype(np.int64)
     cell = code * k + predicted
@@ -267,7 +269,7 @@ def _scores(
     code: Integers,
     judged: NDArray[np.bool_] | None,
 ) -> tuple[Integers, tuple[Terms, ...]]:
-    """The slot of each score, or of the reason why it has none; the terms of the Brier score and the log loss."""
+    """Return the slot of each score, or of the reason for none; and the terms of the Brier score and the log loss."""
     within = (value >= 0.0) & (value <= 1.0)
     scored = within if judged is None else within & judged & (code < 2)
     everything = bool(scored.all())
@@ -288,7 +290,10 @@ def _scores(
 
 
 def _regression(starts: Starts, predicted: Integers, value: Floats, actual: Floats) -> OutcomeRows:
-    """Errors as scikit-learn has them: the difference in doubles; one beyond all doubles counts as the largest."""
+    """Return the counts of a regression's rows. Errors are differences in doubles, as in scikit-learn.
+
+    An error beyond all doubles counts as the largest double.
+    """
     known = np.isfinite(actual) & np.isfinite(value)
     slot = np.full(len(value), -1, np.int32)
     truth, guess = actual, value
@@ -309,7 +314,7 @@ def _regression(starts: Starts, predicted: Integers, value: Floats, actual: Floa
 def outcome_pane(
     layout: OutcomeLayout, predicted: Integers, value: Floats, actual: Floats, names: Names | None = None
 ) -> Pane:
-    """The pane of whole columns (see `outcome_rows`), for offline use."""
+    """Return the pane of whole columns (see `outcome_rows`), for offline use."""
     return pane_of_rows(layout, outcome_rows(layout, predicted, value, actual), names)
 
 

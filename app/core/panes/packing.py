@@ -1,7 +1,7 @@
-"""Arrays as few bytes: the narrowest integers that hold them, small steps instead of positions, bytes by their place.
+"""Arrays packed into few bytes: the narrowest integers, steps instead of positions, bytes grouped by their place.
 
-What compresses best comes out: the first bytes of all values, then all the second ones, and so on, as Blosc's
-shuffle has them (Alted 2010), since neighbours among the high bytes are mostly alike.
+The result compresses well: the first bytes of all values, then all the second ones, and so on, as in Blosc's shuffle
+(Alted 2010), since neighbours among the high bytes are mostly alike.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ _KIND_OF = {width: b"i%d" % width for width in (1, 2, 4, 8)}
 
 
 def pack(values: NDArray[Any]) -> bytes:
-    """Numbers as bytes: integers in the narrowest width, floats as they are. `unpack` reads them back."""
+    """Return numbers as bytes: integers in the narrowest width, floats unchanged. `unpack` reads them back."""
     kind = _narrowest(values) if values.dtype.kind in "iu" else f"f{values.dtype.itemsize}"
     raw = np.ascontiguousarray(values, f"<{kind}").view(np.uint8).reshape(len(values), int(kind[1]))
     return kind.encode() + raw.T.tobytes()
 
 
 def unpack(packed: bytes) -> NDArray[Any]:
-    """What was packed, in the width that it was packed in."""
+    """Return the numbers that were packed, in their packed width."""
     kind = packed[:2].decode()
     planes = np.frombuffer(packed, np.uint8)[2:].reshape(int(kind[1]), -1)
     return np.ascontiguousarray(planes.T).view(f"<{kind}").ravel()
 
 
 def pack_each(values: NDArray[Any], lengths: NDArray[np.int64]) -> list[bytes]:
-    """What `pack` makes of each part of integers that follow one another, so many in each."""
+    """Return the result of `pack` for each part of concatenated integers; `lengths`: how many are in each part."""
     ends = np.cumsum(lengths)
     widths = widths_of(values, lengths)
     planes = {
@@ -46,7 +46,7 @@ def pack_each(values: NDArray[Any], lengths: NDArray[np.int64]) -> list[bytes]:
 
 
 def unpack_each(packed: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """What `pack_each` packed, one part after another, and how many integers are in each."""
+    """Return the integers that `pack_each` packed, one part after another, and how many are in each."""
     widths = np.frombuffer(b"".join([one[1:2] for one in packed]), np.uint8) - ord("0")
     lengths = (np.fromiter(map(len, packed), np.int64, len(packed)) - 2) // widths
     starts = np.cumsum(lengths) - lengths
@@ -62,7 +62,7 @@ def unpack_each(packed: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 def ascending_of(steps: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The integers that `steps_of` made the steps of."""
+    """Return the integers whose steps `steps_of` returned."""
     ends = np.cumsum(steps)
     used = lengths[lengths > 0]
     starts = np.cumsum(used) - used
@@ -71,7 +71,7 @@ def ascending_of(steps: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArra
 
 
 def steps_of(ascending: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The steps between ascending integers, of each part anew from 0; so many are in each part."""
+    """Return the steps between ascending integers; each part starts again from 0. `lengths`: the sizes of the parts."""
     steps = np.empty(len(ascending), np.int64)
     steps[:1] = ascending[:1]
     np.subtract(ascending[1:], ascending[:-1], out=steps[1:])
@@ -81,7 +81,7 @@ def steps_of(ascending: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[np.
 
 
 def widths_of(values: NDArray[Any], lengths: NDArray[np.int64]) -> list[int]:
-    """The bytes of the narrowest signed type that holds each part of integers, so many in each."""
+    """Return the bytes of the narrowest signed type that holds each part. `lengths`: the sizes of the parts."""
     found = np.ones(len(lengths), np.int64)
     used = np.flatnonzero(lengths)
     if len(used):
@@ -94,7 +94,7 @@ def widths_of(values: NDArray[Any], lengths: NDArray[np.int64]) -> list[int]:
 
 
 def narrow(values: NDArray[Any]) -> NDArray[Any]:
-    """The same integers in the narrowest signed type that holds all of them."""
+    """Return the same integers in the narrowest signed type that holds all of them."""
     return values.astype(_narrowest(values))
 
 

@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 Names = dict[str, dict[str, int]]
-"""Column -> unexpected name -> how often; the column "" holds unknown features."""
+"""Unexpected names by column, with their counts; the column "" has unknown features."""
 
 MAX_NAMES = 50
-"""Distinct unexpected names kept for each column; the rest are counted under OTHER."""
+"""Maximum number of distinct unexpected names for each column; the rest are counted under OTHER."""
 LONGEST_NAME = 200
-"""Characters of an unexpected name that are kept: a name can be as long as a record, and a report holds many."""
+"""Maximum characters of an unexpected name: a name can be as long as a record, and a report holds many."""
 OTHER = "other"
 T = TypeVar("T", np.int32, np.int64)
 SPARSE = 16
-"""Where fewer than one slot in so many is counted, sorting what there is costs less than going over all slots."""
+"""If fewer than one slot in this many has a count, sorting the counted slots costs less than visiting all slots."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,30 +40,30 @@ class Pane:
 
     @staticmethod
     def empty(sums: int) -> Pane:
-        """The pane of no prediction."""
+        """Return the pane of no prediction."""
         return Pane(0, np.empty(0, np.int32), np.empty(0, np.int64), np.zeros(sums, np.int64))
 
     @staticmethod
     def of(n: int, dense: Integers, sums: Integers, names: Names | None = None) -> Pane:
-        """From a dense count vector."""
-        indices = np.flatnonzero(dense != 0)  # several times as fast as going over the numbers themselves
+        """Return the pane of a dense count vector."""
+        indices = np.flatnonzero(dense != 0)  # several times as fast as on the numbers themselves
         return Pane(n, indices.astype(np.int32), dense[indices].astype(np.int64), sums, names or {})
 
     def dense(self, size: int) -> Integers:
-        """The count vector in full (`size` int64)."""
+        """Return the count vector in full (`size` int64)."""
         vector = np.zeros(size, np.int64)
         vector[self.indices] = self.counts
         return vector
 
     def part(self, where: slice) -> Integers:
-        """A part of the count vector in full."""
+        """Return a part of the count vector in full."""
         first, last = np.searchsorted(self.indices, [where.start, where.stop])
         counts = np.zeros(where.stop - where.start, np.int64)
         counts[self.indices[first:last] - where.start] = self.counts[first:last]
         return counts
 
     def same(self, other: Pane) -> bool:
-        """Whether both count the same."""
+        """Return whether both panes have the same counts, sums and names."""
         return (
             self.n == other.n
             and np.array_equal(self.indices, other.indices)
@@ -74,7 +74,7 @@ class Pane:
 
 
 def merge(panes: Iterable[Pane], size: int, sums: int) -> Pane:
-    """The sum of panes of one layout (`size` counts, `sums` sums)."""
+    """Return the sum of panes of one layout (`size` counts, `sums` sums)."""
     total = np.zeros(sums, np.int64)
     names: Names = {}
     n = 0
@@ -94,8 +94,8 @@ def merge(panes: Iterable[Pane], size: int, sums: int) -> Pane:
 
 
 def add_sparse(indices: NDArray[T], counts: Integers) -> tuple[NDArray[T], Integers]:
-    """The counts at equal indices added up: ascending indices and their counts, without zeros."""
-    order = np.argsort(indices, kind="stable")  # of ascending parts, one after another, a third of the time
+    """Add up the counts at equal indices. Return ascending indices and their counts, without zeros."""
+    order = np.argsort(indices, kind="stable")  # takes a third of the time for concatenated ascending parts
     ordered = indices[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(ordered)])
     if not len(starts):

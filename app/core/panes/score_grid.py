@@ -1,8 +1,8 @@
-"""Where a probability is counted: among the reference's own scores, and on a grid that is fine at every scale.
+"""Slots in which probabilities are counted: the reference's own scores, and a grid that is fine at every scale.
 
 The points are the reference's distinct scores, multiples of 0.001, and further ones, close together near 0 and near 1
 as floats are. A score that equals one of the first two kinds is counted at it, any other between its neighbours. Two
-scores at one point are equal; two between the same points may not be, and their order is not known.
+scores at one point are equal; two between the same points may differ, and their order is not known.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from numpy.typing import NDArray
 from app.core.reference.layout import Floats, Integers
 
 DECIMALS = 1000
-"""Every multiple of 1 / DECIMALS is a point: many models round their scores."""
+"""Decimal points of the grid: every multiple of 1 / DECIMALS is a point, as many models round scores."""
 MOST_POINTS = 10_000
-"""Points for the reference's scores (as many as a column keeps) and for an even grid where these are fewer."""
+"""Points for the reference's scores (as many as a column keeps) and for an even grid where there are fewer scores."""
 STEPS = 96
-"""Points between one power of 2 and the next, near 0 and near 1: 320 a factor of 10."""
+"""Points between one power of 2 and the next, near 0 and near 1: 320 per factor of 10."""
 FINEST = 40
-"""STEPS reach down to 2^-FINEST; below it each power of 2 is a point, down to the smallest float."""
+"""Power of 2 to which STEPS reach down: 2^-FINEST; below it each power of 2 is a point, down to the smallest float."""
 MANY = 256
-"""Scores that are worth sorting."""
+"""Number of scores from which on sorting them first is faster."""
 _COARSEST = 4
-"""From 2^-4 on STEPS are closer together than DECIMALS."""
+"""Power of 2 from which on STEPS are finer than DECIMALS: 2^-4."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreGrid:
     """The slots of scores in [0, 1]: `size` of them, in the order of the scores.
 
-    `exact`: whether all scores of a slot are equal. `middle`: a score of each slot. `points`: E ascending scores;
+    `exact`: whether all scores of a slot are equal. `middle`: one score of each slot. `points`: E ascending scores;
     `slots`: the slot before, at and after each of them (2E + 1).
     """
 
@@ -45,15 +45,15 @@ class ScoreGrid:
 
     @property
     def size(self) -> int:
-        """Slots."""
+        """Return the number of slots."""
         return len(self.exact)
 
     def of(self, scores: Floats) -> Integers:
-        """The slot of each score in [0, 1]."""
+        """Return the slot of each score in [0, 1]."""
         if len(scores) < MANY:
-            left = self.points.searchsorted(scores)  # 1 is a point, so there is one at or above each
+            left = self.points.searchsorted(scores)  # 1 is a point, so that each score has a point at or above it
         else:
-            order = np.argsort(scores)  # one after another they find their places in memory that was just read
+            order = np.argsort(scores)  # in order, they find their places in memory that was just read
             left = np.empty(len(scores), np.int64)
             left[order] = self.points.searchsorted(scores[order])
         found: Integers = self.slots.take(2 * left + (self.points.take(left) == scores)).astype(np.int64)
@@ -61,7 +61,7 @@ class ScoreGrid:
 
 
 def grid_slots_of(grids: Sequence[tuple[ScoreGrid, int]], scores: Floats) -> Integers:
-    """The slot of each score in [0, 1] where each grid has so many of them, one after another."""
+    """Return the slot of each score in [0, 1], where each grid is given with the number of its consecutive scores."""
     found, start = [], 0
     for grid, n in grids:
         found.append(grid.of(scores[start : start + n]))
@@ -70,12 +70,12 @@ def grid_slots_of(grids: Sequence[tuple[ScoreGrid, int]], scores: Floats) -> Int
 
 
 def score_grid(reference: Floats) -> ScoreGrid:
-    """The slots for a reference with these distinct scores."""
+    """Return the grid for a reference with these distinct scores."""
     within = reference[(reference >= 0.0) & (reference <= 1.0)]
     spare = max(1, 2 * (MOST_POINTS - len(within)))
     exact = np.concatenate([within, np.arange(DECIMALS + 1) / DECIMALS])
     found = np.concatenate([exact, np.arange(spare) / spare, _near_the_ends()])
-    order = np.argsort(found, kind="stable")  # of equal points the exact one comes first
+    order = np.argsort(found, kind="stable")  # among equal points the exact one comes first
     ordered = found[order]
     first_of_its_value = np.concatenate([[True], ordered[1:] != ordered[:-1]])
     points, is_exact = ordered[first_of_its_value], order[first_of_its_value] < len(exact)
@@ -95,7 +95,7 @@ def score_grid(reference: Floats) -> ScoreGrid:
 
 @cache
 def _near_the_ends() -> Floats:
-    """Points close together near 0 and near 1, for every reference the same."""
+    """Return points close together near 0 and near 1, the same for every reference."""
     steps = 1.0 + np.arange(STEPS) / STEPS
     fine = np.concatenate([np.ldexp(steps, -power) for power in range(_COARSEST, FINEST + 1)])
     return np.concatenate([fine, 1.0 - fine, np.ldexp(1.0, -np.arange(FINEST + 1, 1075))])

@@ -1,4 +1,4 @@
-"""Panes by number, each of the partials of its source partitions."""
+"""Panes by number, each with the partials of its source partitions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Partial = tuple[str, int, int]
 
 @dataclass(slots=True)
 class Slice:
-    """One pane of one kind: each source partition's newest partial, how many rows these have, and their sum."""
+    """One pane of one kind: each source partition's newest partial, the number of their rows, and their sum."""
 
     partials: dict[int, tuple[int, Pane]] = field(default_factory=dict)
     n: int = 0
@@ -24,7 +24,7 @@ class Slice:
     def take(self, partition: int, revision: int, partial: Pane) -> int | None:
         """Take a source partition's newest partial.
 
-        Returns how many rows more it has than the one before; None where it is no newer.
+        Return how many rows more it has than the one before; None where it is no newer.
         """
         known = self.partials.get(partition)
         if known is not None and known[0] >= revision:
@@ -36,14 +36,14 @@ class Slice:
         return more
 
     def sum(self, size: int, sums: int) -> Pane:
-        """All partials together, made once."""
+        """Return the sum of all partials, computed once."""
         if self.total is None:
             partials = [partial for _, partial in self.partials.values()]
             self.total = partials[0] if len(partials) == 1 else merge(partials, size, sums)
         return self.total
 
     def revisions(self) -> str:
-        """Which partials it is made of, each source partition's revision, in writing; made once."""
+        """Return the partials of the sum, each source partition's revision, as text; computed once."""
         if not self.source:
             self.source = repr(tuple(sorted((part, revision) for part, (revision, _) in self.partials.items())))
         return self.source
@@ -59,7 +59,7 @@ def rows_of(slices: Slices, pane: int) -> int:
 
 
 def newest_slices(slices: Slices, inputs: Slices, end: int, panes: int, usual: int) -> Slices:
-    """Return the slices of so many panes up to an end, oldest first.
+    """Return the slices of this many panes up to an end, oldest first.
 
     Of those before the `usual` number only the ones with predictions in `inputs`: no others are kept for so long.
     """
@@ -72,7 +72,7 @@ def newest_slices(slices: Slices, inputs: Slices, end: int, panes: int, usual: i
 
 
 def source_of(slices: Slices) -> int:
-    """Return a number for the partials that these are made of."""
+    """Return a number that identifies the partials of these slices."""
     return crc32(f"[{', '.join([one.revisions() for one in slices.values()])}]".encode())
 
 
@@ -82,12 +82,12 @@ def sums_of(slices: Slices, size: int, sums: int) -> dict[int, Pane]:
 
 
 def held_up_to(slices: Slices, oldest: int, newest: int) -> list[int]:
-    """Return the panes up to the `newest`, of which none is before the `oldest`: few are found among many."""
+    """Return the panes up to the `newest`, none of which is before the `oldest`; fast if few of many are found."""
     if newest - oldest < len(slices):
         return [pane for pane in range(oldest, newest + 1) if pane in slices]
     return [pane for pane in slices if pane <= newest]
 
 
 def drop(slices: Slices, kind: str, panes: Sequence[int]) -> list[Partial]:
-    """Drop panes. Returns their partials."""
+    """Drop panes. Return their partials."""
     return [(kind, pane, partition) for pane in panes for partition in slices.pop(pane).partials]

@@ -1,7 +1,7 @@
-"""Sorted arrays of any lengths, one after another: many values are searched at once, each in the array of its own.
+"""Sorted arrays of any lengths, one after another: many values are searched at once, each in its own array.
 
-The values of an array are told apart first by BUCKETS of equal width between its least and its largest, as in an
-interpolation search (Peterson 1957): what is left is searched by halves, in a line or two of memory.
+The values of an array are first separated by BUCKETS of equal width between its least and its largest, as in an
+interpolation search (Peterson 1957). The remaining values are searched by halves, in a line or two of memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BUCKETS = 512
 
 
 class SortedArrays:
-    """Arrays by number, none of them empty. What is added is copied when first searched."""
+    """Arrays by number, none of them empty. Added arrays are copied at the next search."""
 
     def __init__(self) -> None:
         self.values: Floats = np.empty(0)
@@ -26,20 +26,20 @@ class SortedArrays:
         self._least: Floats = np.empty(0)
         self._scale: Floats = np.empty(0)
         self._begins: NDArray[np.uint32] = np.empty(0, np.uint32)
-        """Of each array, how many of its values are in the buckets before each, and in all."""
+        """For each array, how many of its values are in the buckets before each bucket, and in all."""
         self._added: list[Floats] = []
 
     def __len__(self) -> int:
         return len(self.lengths) + len(self._added)
 
     def add(self, arrays: Sequence[Floats]) -> None:
-        """Add arrays, numbered on from those that are there."""
+        """Add arrays, numbered on from the existing ones."""
         self._added += arrays
 
     def _take_in(self) -> None:
         if not self._added:
             return
-        added, self._added = self._added, []  # at once: each time all of them are copied
+        added, self._added = self._added, []  # all at once: each time all arrays are copied
         least, largest = np.array([one[0] for one in added]), np.array([one[-1] for one in added])
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             scale = np.where(largest > least, BUCKETS / (largest - least), 0.0)
@@ -55,9 +55,9 @@ class SortedArrays:
         self._begins = np.concatenate([self._begins, *begins])
 
     def find(self, which: Integers, values: Floats) -> tuple[Integers, NDArray[np.bool_]]:
-        """Return how many of its array each value is above, and whether it is one of them.
+        """Return how many values of its array each value is above, and whether the value is one of them.
 
-        `which`: n numbers of arrays. As `np.searchsorted` has it, except that NaN is above none.
+        `which`: n numbers of arrays. As in `np.searchsorted`, except that NaN is above none.
         """
         self._take_in()
         bucket = which * (BUCKETS + 1) + _buckets(values, self._least[which], self._scale[which])
@@ -65,7 +65,7 @@ class SortedArrays:
         size = self._begins[bucket + 1] - begin
         starts = self.starts[which]
         at = starts + begin
-        for _ in range(int(size.max(initial=1) - 1).bit_length()):  # halved until one or none is left of each
+        for _ in range(int(size.max(initial=1) - 1).bit_length()):  # halved until at most one value is left of each
             half = size >> 1
             at += half * (self.values.take(at + half - 1, mode="clip") < values)
             size -= half
@@ -75,7 +75,7 @@ class SortedArrays:
 
 
 def _buckets(values: Floats, least: Floats | np.float64, scale: Floats | np.float64) -> Integers:
-    """The bucket of each value: it ascends with the values, since each step does; NaN is in the first."""
+    """Return the bucket of each value, which ascends with the values, since each step does; NaN is in the first."""
     with np.errstate(over="ignore", invalid="ignore"):
         place = (values - least) * scale
     found: Integers = np.fmin(np.fmax(place, 0.0), BUCKETS - 1.0).astype(np.int64)

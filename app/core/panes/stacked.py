@@ -1,4 +1,4 @@
-"""What many models' columns are like, as arrays over all columns: for counting the rows of many models together."""
+"""Properties of many models' columns, as arrays over all columns: for counting the rows of many models together."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class Stacked:
-    """By model: where its numeric and its categorical columns begin among all, how many they are, and its sizes.
+    """Arrays by model: where its numeric and its categorical columns begin among all, their number, and its sizes.
 
-    `value`, `number`, `label`: as `Places` has them. By numeric and by categorical column: as `Places` and
-    `InputCounter` have them. `calibrated`: which of `curves` a model's probabilities are calibrated by; -1 for none.
+    `value`, `number`, `label`: as in `Places`. By numeric and by categorical column: as in `Places` and
+    `InputCounter`. `calibrated`: the number of the `curves` for a model's probabilities; -1 for none.
     """
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class Stacked:
         self.scale: Floats = np.empty(0)
 
     def __len__(self) -> int:
-        """Models."""
+        """Return the number of models."""
         return self._models
 
     def include(self, new: Sequence[InputCounter]) -> None:
-        """Take in the next models."""
+        """Add the next models."""
         if not new:
             return
         self._models += len(new)
@@ -82,10 +82,10 @@ class Stacked:
         self.scale = np.concatenate([self.scale, *(counter.scale for counter in new)])
 
     def calibrate(self, curve: Integers, probability: Floats) -> Floats:
-        """Return n numbers, none of them NaN, as `np.interp` has them by the curve of each."""
+        """Return n numbers, none of which is NaN, interpolated as by `np.interp` on the curve of each."""
         left, equal = self.curves.find(curve, probability)
         length = self.curves.lengths[curve]
-        at = left + equal - 1  # the last point at or below it; -1 where there is none
+        at = left + equal - 1  # the last point at or below the probability; -1 where there is none
         first = self.curves.starts[curve] + np.clip(at, 0, length - 1)
         following = np.minimum(first + 1, len(self.calibrations) - 1)
         x, y = self.curves.values, self.calibrations

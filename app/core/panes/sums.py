@@ -1,4 +1,4 @@
-"""What has been counted in the panes of one kind up to the last checkpoint, each packed into a few bytes."""
+"""Counts of the panes of one kind up to the last checkpoint, each pane packed into a few bytes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from app.core.panes.packing import steps_of, widths_of
 from app.core.panes.pane import SPARSE, Names, Pane, add_names, add_sparse, merge
 
 PaneKey = tuple[int, int]
-"""Model number, pane number."""
+"""Key of a pane: model number, pane number."""
 
 MOST_UNSUMMED = 1 << 20
-"""Counts of restored deltas that are held before they are summed up."""
+"""Maximum counts of restored deltas that are kept before they are summed up."""
 MOST_OPEN = 2_000
-"""Panes of one kind that are open at most."""
+"""Maximum number of open panes of one kind."""
 MOST_OPEN_COUNTS = 1 << 17
-"""Their counts at most, of 12 bytes each."""
+"""Maximum number of counts of open panes, of 12 bytes each."""
 LARGE = int(np.iinfo(np.int16).max)
-"""Counts up to this are held together in the narrowest type that fits all of a pane; larger ones apart."""
+"""Largest count that is stored in the narrowest type that fits all of a pane; larger counts are stored separately."""
 
 _HEADER = struct.Struct("<qIIBB")
-"""Predictions, indices, large counts, bytes of a step, bytes of a count."""
+"""Header of a packed pane: predictions, indices, large counts, bytes of a step, bytes of a count."""
 _KINDS: dict[int, Any] = {1: np.dtype("i1"), 2: np.dtype("<i2"), 4: np.dtype("<i4")}
 _SHIFT = 32
 
 
 @dataclass(frozen=True, slots=True)
 class PaneShape:
-    """How wide a pane is: its slots, the last `limbs` of which are exact sums, and its fixed-point sums."""
+    """Width of a pane: its slots, the last `limbs` of which are exact sums, and its fixed-point sums."""
 
     size: int
     sums: int
@@ -40,16 +40,17 @@ class PaneShape:
 
 
 class PaneSums:
-    """Totals of panes by model and pane. Adding costs what is added and the panes that it is added to.
+    """Totals of panes by model and pane. The cost of adding depends on the added counts and their panes' totals.
 
-    What was added to last stays open, for most of it is added to again; what has not been for longest is packed first.
+    The panes that were added to last stay open, since most are added to again. The panes that were not added to for
+    the longest time are packed first.
     """
 
     def __init__(self, shape_of: Callable[[int], PaneShape]) -> None:
-        """`shape_of`: the shape of a model's panes."""
+        """Create without panes. `shape_of`: the shape of a model's panes."""
         self._shape_of = shape_of
         self._packed: dict[int, dict[int, bytes]] = {}
-        """Empty where a pane is open."""
+        """Packed panes by model and number; the bytes are empty where a pane is open."""
         self._open: dict[PaneKey, Pane] = {}
         self._open_counts = 0
         self._names: dict[PaneKey, Names] = {}
@@ -69,7 +70,7 @@ class PaneSums:
         return key[1] in self._packed.get(key[0], ())
 
     def __getitem__(self, key: PaneKey) -> Pane:
-        """A pane's total."""
+        """Return a pane's total."""
         self._sum_up()
         return self._unpack(key)
 
@@ -80,12 +81,12 @@ class PaneSums:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the totals take, packed or open."""
+        """Return the bytes that the totals take, packed or open."""
         packed = sum(len(packed) for panes in self._packed.values() for packed in panes.values())
         return packed + sum(p.indices.nbytes + p.counts.nbytes + p.sums.nbytes for p in self._open.values())
 
     def restore(self, key: PaneKey, delta: Pane) -> None:
-        """Add a delta: many are summed up at once."""
+        """Add a delta; many are summed up at once."""
         self._unsummed.append((key, delta))
         self._unsummed_counts += len(delta.indices)
         if self._unsummed_counts >= MOST_UNSUMMED:
@@ -97,13 +98,13 @@ class PaneSums:
             self._close(self._add(deltas))
 
     def add(self, deltas: Mapping[PaneKey, Pane]) -> dict[PaneKey, Pane]:
-        """Add a delta to each of some panes. Returns their totals."""
+        """Add a delta to each of some panes. Return their totals."""
         self._sum_up()
         totals = self._add(deltas.items())
         for key, total in totals.items():
             self._drop_open(key)
             self._packed.setdefault(key[0], {})[key[1]] = b""
-            # copied: what it is a part of may be large, and would stay
+            # copied: the array that it is a part of may be large, and would stay in memory
             self._open[key] = Pane(total.n, total.indices.copy(), total.counts.copy(), total.sums, total.names)
             self._open_counts += len(total.indices)
         if len(self._open) > MOST_OPEN or self._open_counts > MOST_OPEN_COUNTS:
@@ -111,7 +112,7 @@ class PaneSums:
         return totals
 
     def _oldest_open(self) -> dict[PaneKey, Pane]:
-        """Return the open panes that are to be packed, so that half of what may be open stays."""
+        """Return the open panes to be packed, so that half of the permitted ones stay open."""
         panes, counts = len(self._open), self._open_counts
         oldest = {}
         for key, pane in self._open.items():
@@ -146,7 +147,7 @@ class PaneSums:
         return totals
 
     def _summed(self, parts: Mapping[PaneKey, Sequence[Pane]]) -> dict[PaneKey, Pane]:
-        """The sum of each pane's parts: one by one where they are wide, all others together."""
+        """Return the sum of each pane's parts: one by one where they are wide, all others together."""
         totals: dict[PaneKey, Pane] = {}
         together: list[PaneKey] = []
         for key, panes in parts.items():
@@ -156,7 +157,7 @@ class PaneSums:
             elif sum(len(pane.indices) for pane in panes) * SPARSE > shape.size:
                 totals[key] = merge(panes, shape.size, shape.sums)
             else:
-                totals[key] = panes[0]  # in its place; summed below
+                totals[key] = panes[0]  # keeps the order; replaced by the sum below
                 together.append(key)
         if together:
             totals.update(zip(together, _sum_of_each([parts[key] for key in together]), strict=True))
@@ -180,7 +181,7 @@ class PaneSums:
         return Pane(n, np.cumsum(steps, dtype=np.int32), counts, sums, self._names.get(key, {}))
 
     def forget(self, model: int, newest: int, changing: Callable[[PaneKey], bool]) -> None:
-        """Drop a model's panes up to the newest one, but for those that are `changing`."""
+        """Drop a model's panes up to the newest one, except those that are `changing`."""
         self._sum_up()
         panes = self._packed.get(model, {})
         for pane in [pane for pane in panes if pane <= newest and not changing((model, pane))]:
@@ -190,7 +191,7 @@ class PaneSums:
 
 
 def _sum_of_each(parts: Sequence[Sequence[Pane]]) -> list[Pane]:
-    """The sum of each sequence of panes: one sort over all of them."""
+    """Return the sum of each sequence of panes, by one sort over all of them."""
     flat = [pane for panes in parts for pane in panes]
     lengths = np.fromiter((len(pane.indices) for pane in flat), np.int64, len(flat))
     number = np.repeat(np.arange(len(parts), dtype=np.int64), [len(panes) for panes in parts])
@@ -217,7 +218,7 @@ def _names_of(panes: Sequence[Pane]) -> Names:
 
 
 def _pack(panes: Sequence[Pane]) -> list[bytes]:
-    """Panes as bytes: their steps from index to index, most of them small, and their counts, most of them small too."""
+    """Return panes as bytes: their steps from index to index and their counts, most of which are small."""
     if not panes:
         return []
     lengths = np.fromiter((len(pane.indices) for pane in panes), np.int64, len(panes))

@@ -1,4 +1,4 @@
-"""The labels of an outcome pane that the reference does not have, by name."""
+"""Names of the labels of an outcome pane that the reference does not have."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from app.core.panes.outcomes import OutcomeLayout
 from app.core.panes.pane import MAX_NAMES, OTHER, Names, Pane
 
 ACTUAL, PREDICTED = "actual", "prediction"
-"""Under which names a pane keeps its unknown labels."""
+"""Keys under which a pane keeps its unknown labels."""
 
 
 def unknown_names(layout: OutcomeLayout, pane: Pane, spelled: Mapping[int, str]) -> Names:
-    """How often each unknown label is the truth, and how often it is predicted; `spelled`: labels by their codes."""
+    """Return how often each unknown label is the truth, and how often it is predicted. `spelled`: labels by code."""
     if not layout.k:
         return {}
     names: Names = {}
@@ -31,7 +31,7 @@ def unknown_names(layout: OutcomeLayout, pane: Pane, spelled: Mapping[int, str])
 
 
 def _largest(tally: dict[str, int]) -> dict[str, int]:
-    """The MAX_NAMES most frequent names, the rest under OTHER."""
+    """Return the MAX_NAMES most frequent names, the rest under OTHER."""
     ordered = sorted(tally.items(), key=lambda item: (-item[1], item[0]))
     kept = dict(ordered[:MAX_NAMES])
     rest = sum(count for _, count in ordered[MAX_NAMES:])

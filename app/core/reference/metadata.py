@@ -1,4 +1,4 @@
-"""What a model's metadata says in the words of the core: kinds of features, names of metrics."""
+"""Conversion of a model's metadata to the core's terms: kinds of features, names of metrics."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ METRICS = (
     "accuracy", "precision", "recall", "f1", "roc_auc", "average_precision", "log_loss", "brier", "macro_f1",
     "macro_precision", "macro_recall", "mae", "rmse", "r2",
 )  # fmt: skip
-"""Every metric that any kind of model is judged by."""
+"""Metrics by which any kind of model is judged."""
 METRIC_ALIASES = {"f1_score": "f1", "auc_roc": "roc_auc"}
-"""Other names of metrics, as the first configuration files and scikit-learn's functions have them."""
+"""Other names of metrics, used by the first configuration files and by scikit-learn's functions."""
 
 
 def metric_name(name: str) -> str:
-    """Return the name that a metric has in reports; what is not an alias as it is."""
+    """Return the name that a metric has in reports; a name that is no alias is returned unchanged."""
     return METRIC_ALIASES.get(name, name)
 
 
@@ -42,7 +42,7 @@ def _other(own: str) -> str:
 
 
 def kinds_by_stats(features: Sequence[str], stats: Mapping[str, object]) -> dict[str, Kind]:
-    """Numeric where `feature_stats` has a mean and a standard deviation, categorical otherwise; in their order."""
+    """Return the features' kinds, in order: numeric with mean and standard deviation in `stats`, else categorical."""
     return {name: "numeric" if _is_numeric(stats.get(name)) else "categorical" for name in features}
 
 

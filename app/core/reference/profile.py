@@ -1,4 +1,4 @@
-"""The reference profile: what a model version's inputs and outputs looked like when it was good."""
+"""The reference profile: the inputs and outputs of a model version when it was good."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from app.core.values.reading import PLAIN, Reading, name_of
 
 Kind: TypeAlias = kind.Kind
 Task = Literal["binary", "multiclass", "regression", "features"]
-"""What the model does; `features`: its predictions are not known, only its features are watched."""
+"""Task of the model; `features`: its predictions are not known, only its features are watched."""
 
 LAYOUT_VERSION = 2
-"""To be raised with any change of where a pane counts what."""
+"""Version of the layout of panes, to be increased with any change of the slots."""
 MAX_REFERENCE_VALUES = 10_000
-"""A numeric column with more distinct values is thinned to this many order statistics."""
+"""Maximum distinct values of a numeric column; one with more is thinned to this many order statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class ColumnProfile:
 
     @property
     def total(self) -> int:
-        """Reference rows with a value."""
+        """Return the number of reference rows with a value."""
         return sum(self.counts) + self.below + self.above
 
 
@@ -63,10 +63,11 @@ class Profile:
     """The reference of one model version.
 
     A model of task `features` has an empty `prediction` and no labels. `labels` are the classes in the order of the
-    confusion matrix (empty for regression); of a binary model `labels[1]` is the positive one. `probability` is that of
-    the positive class, of more classes that of the predicted one (the model's confidence). `baseline` are the
+    confusion matrix (empty for regression); of a binary model `labels[1]` is the positive one. `probability` is that
+    of the positive class; with more classes that of the predicted one (the model's confidence). `baseline` are the
     reference's own metrics. `calibration` maps a probability to a calibrated one by linear interpolation between its
-    (x, y) points; empty: identity. `ignored` are columns that are known to be no features: events may carry them.
+    (x, y) points; empty: identity. `ignored` are columns that are known to be no features: events may have them.
+
     `usual`: how far windows of the reference differ from the rest of it, None where its rows have no times. Panes are
     counted in the same way with it and without, so that it is no part of the profile's identity.
     """
@@ -88,13 +89,13 @@ class Profile:
 
     @property
     def columns(self) -> tuple[ColumnProfile, ...]:
-        """All columns in the order of the layout: features, prediction, probability."""
+        """Return all columns in the order of the layout: features, prediction, probability."""
         last = () if self.probability is None else (self.probability,)
         return (*self.features, self.prediction, *last)
 
 
 def with_identity(profile: Profile) -> Profile:
-    """The same profile, named by the hash of its content and of how panes are laid out for it.
+    """Return the same profile, named by the hash of its content and of the version of its panes' layout.
 
     So panes that an earlier release has counted in another layout belong to another profile, and are not read.
     """
@@ -122,7 +123,7 @@ def numeric_column(
     error_bound = 0.0
     if len(values) > limit:
         values, counts, error_bound = _thin(values, counts, limit, len(present))
-    with np.errstate(over="ignore", invalid="ignore"):  # of values near the largest float
+    with np.errstate(over="ignore", invalid="ignore"):  # values near the largest float overflow
         scale = float(np.std(finite)) if len(finite) else 0.0
         centre = float(np.median(finite)) if len(finite) else 0.0
     return ColumnProfile(
@@ -144,7 +145,10 @@ def numeric_column(
 def _thin(
     values: NDArray[np.float64], counts: NDArray[np.int64], limit: int, total: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
-    """Keep `limit` order statistics evenly spaced in rank; a kept value takes the counts since the last one."""
+    """Return `limit` order statistics evenly spaced in rank, and the error bound.
+
+    A kept value takes the counts since the last one.
+    """
     cumulative = np.cumsum(counts)
     targets = np.linspace(cumulative[0], cumulative[-1], limit)
     kept = np.unique(np.searchsorted(cumulative, targets, side="left"))
@@ -184,5 +188,5 @@ def judged_class(profile: Profile, prediction: Cell) -> str:
 
 
 def feature_kinds(profile: Profile) -> Mapping[str, Kind]:
-    """Each feature's kind by name."""
+    """Return each feature's kind by name."""
     return {column.name: column.kind for column in profile.features}

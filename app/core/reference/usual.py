@@ -1,4 +1,4 @@
-"""What was learned of a reference's own variability, as the profile keeps it."""
+"""Learned variability of a reference, in the form that the profile keeps."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Floats = NDArray[np.float64]
 class ColumnUsual:
     """The largest effects to be expected of one column without any change, at each span of `ReferenceUsual.spans`.
 
-    `distribution`: of its values, as KS statistic or Jensen-Shannon distance, less what sampling alone brings (see
-    `app.core.usual.distances`); `missing`: of the share of missing values, its rise above the reference's; `unseen`: of
-    the share of values in categories that the rest of the reference does not have (of numbers: empty).
+    `distribution`: the effect on its values, as KS statistic or Jensen-Shannon distance, less what sampling alone
+    brings (see `app.core.usual.distances`). `missing`: the rise of the share of missing values above the reference's.
+    `unseen`: the rise of the share of values in categories that the rest of the reference does not have (for numbers:
+    empty).
     """
 
     name: str
@@ -30,7 +31,8 @@ class ColumnUsual:
 class MetricUsual:
     """The largest drops to be expected of one metric without any change, at each span of `ReferenceUsual.spans`.
 
-    `drop`: as a share of the metric's scale (see `evaluation.degradation.scale_of`), less what sampling alone brings.
+    `drop`: the drop as a share of the metric's scale (see `evaluation.degradation.scale_of`), less what sampling
+    brings.
     """
 
     name: str
@@ -39,12 +41,12 @@ class MetricUsual:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceUsual:
-    """How far windows of a reference differ from the rest of it.
+    """Differences between windows of a reference and the rest of it.
 
-    `since` and `until`: times of its first and last row (epoch seconds), `rows` how many have a time. `spans`: lengths
-    of windows in seconds, ascending; `windows`: how many of each length, side by side, the reference has. `source`:
-    `live` where the first weeks of a stream were learned from instead, as its reference has no times; then all is held
-    against that reference.
+    `since` and `until`: times of its first and last row (epoch seconds), `rows` how many have a time. `spans`:
+    lengths of windows in seconds, ascending. `windows`: how many of each length, side by side, the reference has.
+    `source`: `live` where the first weeks of a stream were learned from instead, as its reference has no times. Then
+    all windows are compared with that reference.
     """
 
     since: float

@@ -1,4 +1,4 @@
-"""What lies further back than a window: panes added up by blocks, so that days and weeks are judged at little cost."""
+"""Panes before a window, added up by blocks, so that days and weeks are judged at little cost."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from zlib import crc32
 from app.core.panes.pane import Pane, merge
 
 MOST_ROWS = 10_000
-"""No span with more rows than this is judged beyond the window: as many are kept for it at most."""
+"""Maximum rows of a span that is judged beyond the window; no more rows are kept for it."""
 PARTS = 64
-"""A span has at least so many blocks: it is judged with whole ones, by which it is a little shorter."""
+"""Minimum number of blocks of a span. A span is judged by whole blocks, which makes it a little shorter."""
 
 
 class SummedPanes(Protocol):
     """A pane of several source partitions."""
 
     def sum(self, size: int, sums: int) -> Pane:
-        """Return all of them together."""
+        """Return the sum of all partials."""
 
     def revisions(self) -> str:
-        """Return which partials it is made of, in writing."""
+        """Return the partials of the sum as text."""
 
 
 def block_length(spans: Sequence[int]) -> int:
-    """Return how many panes a block has for these spans (in panes): a power of two."""
+    """Return the number of panes of a block for these spans (in panes): a power of two."""
     length = 1
     while spans and length * 2 * PARTS <= min(spans):
         length *= 2
@@ -36,10 +36,10 @@ def block_length(spans: Sequence[int]) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Older:
-    """Panes and blocks before a window's own, each by its oldest pane. `spans`: those that they are enough for.
+    """Panes and blocks before a window's own, each by its oldest pane. `spans`: the spans that they are enough for.
 
-    `source`: which partials they are made of, as a number. `held`: how many panes back the oldest of all is that are
-    known; what is longer than that covers no more time.
+    `source`: a number that identifies their partials. `held`: how many panes back the oldest known pane is; a longer
+    span covers no more time.
     """
 
     spans: tuple[int, ...] = ()
@@ -59,7 +59,7 @@ class _Block:
 
 
 class Blocks:
-    """The sums of whole blocks of panes, each made once. `spans`: numbers of panes that are judged with them."""
+    """The sums of whole blocks of panes, each computed once. `spans`: numbers of panes that are judged with them."""
 
     def __init__(self, spans: Sequence[int], size: int, sums: int) -> None:
         self.spans = tuple(sorted(spans))
@@ -68,13 +68,13 @@ class Blocks:
         self._made: dict[int, _Block | None] = {}
 
     def changed(self, pane: int) -> None:
-        """Note that a pane is not as it was."""
+        """Note that a pane has changed."""
         self._made.pop(pane // self.length, None)
 
     def older(self, slices: Mapping[int, SummedPanes], end: int, first: int, rows: int, oldest: int) -> Older:
         """Return what lies before `first`, as far back as there are spans with no more than MOST_ROWS rows.
 
-        `rows`: those from `first` to `end`; `oldest`: the oldest pane with rows of all.
+        `rows`: those from `first` to `end`; `oldest`: the oldest pane with rows.
         """
         held = end - min(oldest, end) + 1
         if not self.spans or rows > MOST_ROWS:

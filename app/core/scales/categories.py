@@ -1,8 +1,8 @@
-"""Columns of categories at all scales: their categories divided into two, tested against a margin.
+"""Tests of categorical columns at all scales: the categories are divided into two, and tested against a margin.
 
-The distance of two groups of categories is at most that of the categories themselves, so that what is found is there.
-Divisions that are tried: each category against the rest, and those that have become more frequent against the rest.
-The chance of such a share, if the true one is at the margin, is the binomial law's tail, times the number of divisions
+The distance of two groups of categories is at most that of the categories themselves, so each finding is real. The
+divisions tried are each category against the rest, and those that have become more frequent against the rest. The
+chance of such a share, if the true one is at the margin, is the binomial law's tail, times the number of divisions
 that could have been taken.
 """
 
@@ -22,11 +22,11 @@ from app.core.scales.levels import Levels
 from app.core.scales.suffixes import Suffixes
 
 FEW = 50
-"""Fewer rows than this show no column of categories to be calm: their shares may be the reference's by luck."""
+"""Minimum rows to show that a categorical column is calm: with fewer, its shares may match the reference by luck."""
 MOST_CELLS = 1000
-"""A bound that a float holds: of so many categories no set is ever unlikely enough."""
+"""Maximum exponent of the number of sets, as a float holds; with more categories no set is unlikely enough."""
 AT_MARGIN_WAYS = 2.0
-"""Of a column at the margin: one category that has grown or shrunk, and the set of those that have grown."""
+"""Ways for a column at the margin: one category that has grown or shrunk, and the set of those that have grown."""
 ROUNDS = 3
 """Steps towards the share that is exactly as far from the reference as the margin."""
 
@@ -36,8 +36,8 @@ def category_tests(
 ) -> Tested:
     """Test the columns of categories at these places of the layout at every scale.
 
-    The effect is the distance of the division that is most unlikely. `usual` (scales x columns): it must also be beyond
-    that, by a margin and by more than sampling brings.
+    The effect is the distance of the most unlikely division. `usual` (scales x columns): the effect must also exceed
+    this, by a margin and by more than sampling brings.
     """
     shape = (len(suffixes.spans), len(places))
     effect, p_value, calm, strength = np.zeros(shape), np.ones(shape), np.zeros(shape, np.bool_), np.zeros(shape)
@@ -76,8 +76,8 @@ def is_significant(
 ) -> NDArray[np.bool_]:
     """Return where a division is significant: if nothing is different, and if the column is at the margin.
 
-    `p_value`: its chance at the margin times the `ways`. Where the column as a whole is no further than the margin, at
-    most one category by itself is (and its rest, the same division): of a `single` one few ways are left.
+    `p_value`: its chance at the margin times the `ways`. Where the column as a whole is no further than the margin,
+    at most one category by itself is (and its rest, the same division): for a `single` one few ways are left.
     """
     known = rows > 0.0
     nothing = np.ones(p.shape)
@@ -87,15 +87,16 @@ def is_significant(
 
 
 def ways_of_one(cells: int) -> float:
-    """Return in how many ways one of so many categories is divided from the rest.
+    """Return in how many ways one of this many categories is divided from the rest.
 
-    On either side of each; and there are two families of divisions, the other one being the sets that may have grown.
+    The factors are the two sides of each category, and two families of divisions; the other family is the sets that
+    may have grown.
     """
     return 2.0 * 2.0 * cells
 
 
 def _beyond(p: Floats, q: Floats, rows: Floats, size: Floats, usual: Floats) -> Floats:
-    """Return the chance of divisions so far from q where the true ones are at the usual distance; 1 of nearer ones."""
+    """Return the chance of divisions this far from q if the true ones are at the usual distance; 1 for nearer ones."""
     chance = np.ones(p.shape)
     far = (size > usual) & (rows > 0.0)
     if far.any():
@@ -136,7 +137,7 @@ def two_cells(p: Floats, q: Floats) -> Floats:
 
 
 def at_distance(p: Floats, q: Floats, distance: float | Floats) -> Floats:
-    """Return the share between q and p that is so far from q. All p are further."""
+    """Return the share between q and p that is at this distance from q. All p must be further."""
     step = np.ones(p.shape)
     for _ in range(ROUNDS):
         far = np.sqrt(np.maximum(two_cells(q + step * (p - q), q), 1e-30))

@@ -1,4 +1,4 @@
-"""Every column at every scale, for each of its faults."""
+"""Tests of every column at every scale, for each of its faults."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from app.core.scales.shares import share_tests
 from app.core.scales.suffixes import Suffixes
 
 BACK: dict[Fault, int] = {"type": 1, "missing": 2, "unseen": 3}
-"""Where a column's slot of a fault stands, from the column's end."""
+"""Position of a fault's slot, counted from the column's end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Family:
     """Columns (by their places in the layout) that are tested for one fault in one way.
 
-    `n`: the rows that are compared (scales x columns); `reference`: those of the reference, and `expected` the share
-    that it lets expect (of a distribution: nothing). `usual`: the effects that come and go by themselves.
+    `n`: the rows that are compared (scales x columns). `reference`: the rows of the reference; `expected`: the
+    expected share of the fault (for a distribution: 0). `usual`: the usual effects.
     """
 
     fault: Fault
@@ -42,7 +42,7 @@ class Family:
     tested: Tested
 
     def limit(self, scale: int, column: int) -> float:
-        """Return the effect from which on a column is found at a scale."""
+        """Return the effect from which on a column is found at a scale (a position in the spans)."""
         return float(floors(self.threshold, self.usual[scale, column]))
 
 
@@ -51,7 +51,7 @@ def families(
 ) -> Iterator[Family]:
     """Test every column for every fault. Outputs are judged for shares only where any row has one.
 
-    `seconds`: how long the spans of `suffixes` are.
+    `seconds`: the lengths of the spans of `suffixes`.
     """
     known = effects_of(layout.profile.usual)
     last = len(layout.features) if layout.profile.task == "features" else len(layout.slots)
@@ -92,9 +92,10 @@ def families(
 
 
 def marked_of(layout: Layout, family: Family, column: int, suffixes: Suffixes, scale: int) -> Marked:
-    """Return what separates a family's column from the reference at a scale.
+    """Return the slots that separate a family's column from the reference at a scale.
 
-    Of numbers the values up to the largest gap, of categories those that have grown, else the fault's own slot.
+    For numbers these are the slots up to the largest gap, for categories those that have grown, else the fault's own
+    slot.
     """
     slots = layout.slots[int(family.places[column])]
     if family.fault != "distribution":

@@ -1,4 +1,4 @@
-"""The newest panes of a model version, judged at every scale."""
+"""Evaluation of the newest panes of a model version at every scale."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from topics.results import FeatureDrift
 
 Bools = NDArray[np.bool_]
 NEVER = 1 << 40
-"""In place of a number of panes where there is none."""
+"""Number of panes that stands for none."""
 
 
 def judge_scales(
@@ -42,11 +42,11 @@ def judge_scales(
     older: Older = NOTHING_OLDER,
     seconds: Sequence[float] | None = None,
 ) -> PaneScales | None:
-    """Judge the newest panes at every scale; None where that is switched off.
+    """Judge the newest panes at every scale; None where this is switched off.
 
-    `panes`: by number, the newest is `end`. `most`: up to so many, where that is more than the window has. `only`:
-    these spans alone, at the level that they have among all of them. `older`: what lies before these panes, with the
-    longer spans that it is enough for. `seconds`: how long the spans are, where that is not as many panes.
+    `panes`: by number, the newest is `end`. `most`: the longest span, where it exceeds the window. `only`: judge
+    these spans alone, at the level that they have among all of them. `older`: panes before these, with the longer
+    spans that they are enough for. `seconds`: the lengths of the spans, where these differ from their panes'.
     """
     all_spans = tuple(sorted({*spans_of(monitoring.windows.panes, most), *older.spans}))
     panes = {**older.panes, **panes} if older.panes else panes
@@ -82,12 +82,12 @@ def judge_scales(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Outcome:
-    """A family at all scales. Numbers of panes by column, NEVER where there is none.
+    """Results of a family at all scales. Numbers of panes by column, NEVER where there is none.
 
-    `at`: where a column is found (scales x columns), but for spans longer than one that is likely to be calm: those
-    hold panes from before that. `suspected`: the same of what is suspected at least, but for spans longer than one that
-    is surely calm. `shortest`: the fewest panes in which a column is found; `calm` and `quiet`: the fewest that show it
-    surely and likely calm, with nothing suspected in fewer.
+    `at`: where a column is found (scales x columns), except for spans longer than one that is likely to be calm:
+    those contain panes from before it became calm. `suspected`: the same for columns that are at least suspected,
+    except for spans longer than one that is surely calm. `shortest`: the fewest panes in which a column is found.
+    `calm` and `quiet`: the fewest that show the column surely and likely calm, with nothing suspected in fewer.
     """
 
     family: Family
@@ -146,7 +146,7 @@ def _names(layout: Layout, found: Sequence[_Outcome], wanted: Sequence[Bools]) -
 def _data_drift(
     layout: Layout, found: Sequence[_Outcome], suffixes: Suffixes, monitoring: Monitoring
 ) -> PaneDrift | None:
-    """The shortest scale at which enough of the features are found."""
+    """Return the drift at the shortest scale at which enough of the features are found; None without one."""
     drifted = _drifted(layout, found, suffixes, monitoring, suspected=False)
     if drifted is None:
         return None
@@ -158,7 +158,7 @@ def _data_drift(
 def _drifted(
     layout: Layout, found: Sequence[_Outcome], suffixes: Suffixes, monitoring: Monitoring, *, suspected: bool
 ) -> tuple[int, list[int]] | None:
-    """The first scale at which enough of the features are found (or suspected), and these."""
+    """Return the first scale at which enough of the features are found (or suspected), and these features' places."""
     features = len(layout.features)
     if not features:
         return None
@@ -176,13 +176,13 @@ def _drifted(
 
 
 def _outputs(layout: Layout, one: _Outcome) -> bool:
-    """Whether the distribution of prediction or probability is found to have changed."""
+    """Return whether the distribution of prediction or probability is found to have changed."""
     outputs = one.family.places >= len(layout.features)
     return one.family.fault == "distribution" and bool(one.at[:, outputs].any())
 
 
 def _few(layout: Layout, found: Sequence[_Outcome], calm: Sequence[Bools], share: float) -> bool:
-    """Whether no more than this share of the features are not calm."""
+    """Return whether at most this share of the features is not calm."""
     features = len(layout.features)
     quiet = sum(
         int((columns & (one.family.places < features)).sum())
@@ -200,7 +200,7 @@ def _findings(
     suffixes: Suffixes,
     monitoring: Monitoring,
 ) -> Iterator[PaneFinding]:
-    """What is found, each column at the scale that shows it best, in the layout's order."""
+    """Yield the findings, each column at the scale that shows it best, in the layout's order."""
     there = [(one, int(column)) for one in found for column in np.flatnonzero(one.at.any(axis=0))]
     there.sort(key=lambda pair: int(pair[0].family.places[pair[1]]))
     if not there:
@@ -250,7 +250,10 @@ def _evidence(
     suffixes: Suffixes,
     monitoring: Monitoring,
 ) -> tuple[dict[int, FeatureDrift], dict[int, Pane]]:
-    """The comparison of each column whose distribution is found, over the panes that show it best; by scale, these."""
+    """Return the comparison of each column whose distribution is found, over the panes that show it best.
+
+    Second come the sums of these panes, by scale.
+    """
     by_scale: dict[int, dict[int, Strength]] = defaultdict(dict)
     usual: dict[int, float] = {}
     for (one, column), scale in zip(there, best, strict=True):

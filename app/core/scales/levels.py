@@ -1,4 +1,4 @@
-"""How unlikely without any change a finding must be: a bound on false alarms, shared over all that is tested."""
+"""P-value levels of findings: a bound on false alarms, shared over all tests."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from app.core.config.monitoring import Monitoring
 SECONDS = {"day": 86_400.0, "week": 7 * 86_400.0, "month": 30 * 86_400.0, "year": 365 * 86_400.0}
 OFF = "off"
 MOST = 1e-4
-"""The largest chance of a false alarm in one evaluation, however few evaluations there are in the time."""
+"""Largest chance of a false alarm in one evaluation, even where there are few evaluations in the time."""
 AT_MARGIN = 5.0
-"""One column whose difference is as large as is harmless may be found so many times as often as any without one."""
+"""How many times as often one column with a harmless difference may be found as any column without one."""
 _RATE = re.compile(r"(\d+(?:\.\d+)?) per (day|week|month|year)")
 
 
 def per_second(false_alarms: str) -> float | None:
-    """Return a rate such as "1 per month" in false alarms per second; None where it is "off". Raises ValueError."""
+    """Return a rate such as "1 per month" in false alarms per second; None for "off". Raises ValueError."""
     if false_alarms == OFF:
         return None
     found = _RATE.fullmatch(false_alarms)
@@ -30,10 +30,11 @@ def per_second(false_alarms: str) -> float | None:
 class Levels:
     """The largest p-values that are a finding, by kind of test.
 
-    `evaluation`: the chance of a false alarm in one evaluation, over all tests together. `distribution`: of one
-    column's values at one scale, if nothing is different; `share`: of its missing values, its unseen categories, its
-    values of the wrong type. `harmless`: of either, if the difference is as large as is harmless. A fourth of the
-    evaluation's chance is left for metrics and traffic (see `metric_level`, `traffic_level`).
+    `evaluation`: the chance of a false alarm in one evaluation, over all tests together. `distribution`: the level
+    for one column's values at one scale, if nothing is different. `share`: the level for its missing values, its
+    unseen categories, its values of the wrong type. `harmless`: the level for either, if the difference is at the
+    harmless limit. A fourth of the evaluation's chance is left for metrics and traffic (see `metric_level`,
+    `traffic_level`).
     """
 
     evaluation: float
@@ -43,11 +44,12 @@ class Levels:
 
 
 def levels_of(monitoring: Monitoring, scales: int, columns: int) -> Levels | None:
-    """Share the allowed false alarms over all tests (Bonferroni); None where no scale is to be judged.
+    """Return levels that share the allowed false alarms over all tests (Bonferroni); None where no scale is judged.
 
-    An evaluation is made at each pane's end, so that there are as many in a second as panes. Half of an evaluation's
-    chance is that of distributions, a fourth that of shares, of which a column has three, and an eighth each that of
-    metrics and of traffic. A difference at the margin is of one column: its chance is shared over the scales alone.
+    There is an evaluation at each pane's end, so that there are as many in a second as panes. Half of an evaluation's
+    chance is that of distributions. A fourth is that of shares, of which a column has three. An eighth each is that
+    of metrics and of traffic. A difference at the margin is of one column: its chance is shared over the scales
+    alone.
     """
     evaluation = _evaluation(monitoring)
     if evaluation is None:
@@ -57,22 +59,23 @@ def levels_of(monitoring: Monitoring, scales: int, columns: int) -> Levels | Non
 
 
 def at_margin(monitoring: Monitoring, scales: int) -> float:
-    """Return the largest p-value that is a finding, if the true difference is as large as is harmless, at one scale.
+    """Return the largest p-value that is a finding at one scale, if the true difference is at the harmless limit.
 
-    It is of one column or metric, so that it is shared over the scales alone; 0 where no scale is to be judged.
+    The difference is of one column or metric, so the chance is shared over the scales alone; 0 where no scale is
+    judged.
     """
     return min(AT_MARGIN * (_evaluation(monitoring) or 0.0), MOST) / max(scales, 1)
 
 
 def metric_level(monitoring: Monitoring, scales: int, metrics: int) -> float:
-    """Return the largest p-value that is a finding of one metric at one scale; 0 where no scale is to be judged."""
+    """Return the largest p-value that is a finding of one metric at one scale; 0 where no scale is judged."""
     if monitoring.performance.policy != "decision":
         return 0.0
     return (_evaluation(monitoring) or 0.0) / 8.0 / (max(scales, 1) * max(metrics, 1))
 
 
 def traffic_level(monitoring: Monitoring, scales: int) -> float:
-    """Return the largest p-value that is a drop of traffic at one scale; 0 where no scale is to be judged."""
+    """Return the largest p-value that is a drop of traffic at one scale; 0 where no scale is judged."""
     return (_evaluation(monitoring) or 0.0) / 8.0 / max(scales, 1)
 
 

@@ -1,4 +1,4 @@
-"""The likely cause of what is found: over the panes that show it best, those that are changed, and the same hours."""
+"""The likely cause of a finding: from the panes that show it best, the changed panes, and yesterday's same hours."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How many of the newest panes are held against those of the same time yesterday, and the panes of a day."""
+    """Number of newest panes that are compared with the same time yesterday, and the number of panes of a day."""
 
     newest: int
     day: int
 
 
 def clock_of(suffixes: Suffixes, pane: float) -> Clock | None:
-    """Return the shortest span with enough rows to show which hours there are; None where that is a day's or more."""
+    """Return the shortest span with enough rows to show which hours occur; None where it is a day or longer."""
     day = round(DAY / pane)
     span = next((span for span, n in zip(suffixes.spans, suffixes.n.tolist(), strict=True) if n >= HOURLY), day)
     return Clock(span, day) if span < day else None
@@ -32,11 +32,12 @@ def clock_of(suffixes: Suffixes, pane: float) -> Clock | None:
 def likely_cause(
     layout: Layout, shown: Pane, place: int, panes: Mapping[int, Pane], end: int, since: int, clock: Clock | None
 ) -> Cause | None:
-    """Guess a column's cause over the panes that show it best, else over those after its change point.
+    """Guess a column's cause over the panes that show the change best, else over those after its change point.
 
-    The first may hold some panes from before the change, in which values are as they were. Hours of the day are held
-    against yesterday's first: a part of a day differs from all of it anyway. `shown`: the sum of the panes that show
-    the change; `place`: the column's in the layout; `since`: how many of the newest panes, up to `end`, are changed.
+    The first may contain some panes from before the change, with unchanged values. Hours of the day are first
+    compared with yesterday's: a part of a day always differs from the whole day. `shown`: the sum of the panes that
+    show the change; `place`: the column's in the layout; `since`: how many of the newest panes, up to `end`, are
+    changed.
     """
     if clock is not None:
         now = _between(layout, panes, end - clock.newest, end)
@@ -52,5 +53,5 @@ def likely_cause(
 
 
 def _between(layout: Layout, panes: Mapping[int, Pane], first: int, last: int) -> Pane:
-    """The panes after `first` up to `last`, added up."""
+    """Return the sum of the panes after `first` up to `last`."""
     return merge((panes[p] for p in sorted(panes) if first < p <= last), layout.size, layout.sums)

@@ -1,4 +1,4 @@
-"""How likely a metric over some rows is, if its true drop below the baseline is a given one."""
+"""Tests of a metric: the chance of its value over some rows, for a given true drop below the baseline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.core.scales.categories import binomial_tail
 
 @dataclass(frozen=True, slots=True)
 class ShareTest:
-    """A metric that is a share: `right` of n, in so many rows; a reference of so many has the baseline."""
+    """A metric that is a share: `right` of n, over `rows` rows. The baseline is that of `reference` rows."""
 
     name: str
     right: int
@@ -24,17 +24,17 @@ class ShareTest:
     reference: int
 
     def lower(self, drop: float) -> float:
-        """Return the chance of a share so low if the true one is lower than the baseline by a drop."""
+        """Return the chance of a share this low or lower if the true one is below the baseline by `drop`."""
         share, usable, bound = self._at(drop)
         return float(binomial_tail(share, usable, bound)[0]) if self.n and share[0] < bound[0] else 1.0
 
     def higher(self, drop: float) -> float:
-        """Return the chance of a share so high if the true one is lower than the baseline by a drop."""
+        """Return the chance of a share this high or higher if the true one is below the baseline by `drop`."""
         share, usable, bound = self._at(drop)
         return float(binomial_tail(share, usable, bound)[0]) if self.n and share[0] > bound[0] else 1.0
 
     def _at(self, drop: float) -> tuple[Floats, Floats, Floats]:
-        """F1 = 2J / (1 + J) of the share J = tp / (tp + fp + fn)."""
+        """Return share, effective rows and bound; for F1 = 2J / (1 + J) those of the share J = tp / (tp + fp + fn)."""
         value = self.baseline - drop
         bound = value / (2.0 - value) if self.name == "f1" else value
         usable = effective(np.array([float(self.n)]), np.array([self.reference * self.n / max(self.rows, 1)]))
@@ -43,18 +43,18 @@ class ShareTest:
 
 @dataclass(frozen=True, slots=True)
 class NormalTest:
-    """A metric that is worse by a drop, with the deviation of its own interval; its value is inexact by so much."""
+    """A metric that is worse by a drop, with the deviation of its own interval, and its error bound."""
 
     drop: float
     deviation: float
     error_bound: float
 
     def more(self, drop: float) -> float:
-        """Return the chance of such a drop if the true one is `drop`."""
+        """Return the chance of a drop this large if the true one is `drop`."""
         return self._chance(self.drop - drop - self.error_bound)
 
     def less(self, drop: float) -> float:
-        """Return the chance of a drop so small if the true one is `drop`."""
+        """Return the chance of a drop this small if the true one is `drop`."""
         return self._chance(drop - self.drop - self.error_bound)
 
     def _chance(self, distance: float) -> float:

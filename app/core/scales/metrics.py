@@ -1,10 +1,11 @@
-"""Performance over the newest panes whose truth has come, at every scale: worse by the threshold, and beyond a margin.
+"""Performance over the newest panes whose truth has come, at every scale.
+
+A metric is found that is worse by the threshold, and significantly beyond a margin.
 
 Truth may come days after its prediction. So the spans are the newest 1, 2, 4, ... panes that have truth, however old.
-
-Shares (accuracy, precision, recall, and F1 by way of tp / (tp + fp + fn)) are tested by the binomial law, which holds
-in any number of rows. Other metrics are taken as normal with the deviation of their own interval, from
-`performance.min_samples` rows on; a rise of an error that is skewed is found too seldom by that, not too often.
+Shares (accuracy, precision, recall, and F1 by way of tp / (tp + fp + fn)) are tested by the binomial law, which is
+valid for any number of rows. Other metrics are taken as normal with the deviation of their own interval, from
+`performance.min_samples` rows on. A rise of a skewed error is found too rarely by this, not too often.
 """
 
 from __future__ import annotations
@@ -33,15 +34,18 @@ from app.core.scales.suffixes import spans_of
 from topics.results import MetricChange
 
 USUAL_COVERAGE = 0.5
-"""Of the share of predictions with truth among all that are known: a span with less of it is not judged, since the
-truth that comes first is not like the others (only what is wrong may have been reported by then)."""
+"""Minimum share of predictions with truth in a span, relative to that of all known predictions.
+
+A span with less is not judged, since the first truth to come is not representative (only errors may have been
+reported by then).
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class TruthPane:
-    """A pane with truth, `age` panes ago (1: the newest); `predictions`: those from it on to the newest with truth.
+    """A pane with truth, `age` panes ago (1: the newest). `predictions`: from this pane on to the newest with truth.
 
-    Or so many `panes` with truth together, of which the oldest is `age` panes ago.
+    It may also be several `panes` with truth together, of which the oldest is `age` panes ago.
     """
 
     age: int
@@ -52,10 +56,10 @@ class TruthPane:
 
 @dataclass(frozen=True, slots=True)
 class _At:
-    """A metric over one span: `worse` in units of its threshold, and the chances of it at the margin and the floor.
+    """A metric over one span: `worse` in units of its threshold, and its chances at the margin and at the floor.
 
-    `age`: of the span's oldest pane. `nothing`: its chance if the metric is no worse at all. `beyond`: the chance that
-    sampling brings such a drop if the true one is the usual one.
+    `age`: the age of the span's oldest pane. `nothing`: its chance if the metric is no worse at all. `beyond`: the
+    chance that sampling brings such a drop if the true one is the usual one.
     """
 
     panes: int
@@ -69,22 +73,22 @@ class _At:
     beyond: float
 
     def found(self, level: float, harmless: float) -> bool:
-        """Return whether the metric is worse: by its threshold, surely, beyond the margin, and by more than is usual.
+        """Return whether the metric is worse: by its threshold, surely, beyond the margin, and by more than usual.
 
-        `level`: of a metric that is no worse; `harmless`: of one that is worse by the margin.
+        `level`: the level for a metric that is no worse; `harmless`: for one that is worse by the margin.
         """
         return self.worse > 1.0 and self.nothing < level and self.p_value < harmless and self.beyond < BEYOND
 
     @property
     def suspicious(self) -> bool:
-        """Return whether it is not as usual, found or not."""
+        """Return whether the metric is not as usual, found or not."""
         return self.p_value < SUSPECT and self.beyond < BEYOND
 
 
 def judge_metrics(
     profile: Profile, layout: OutcomeLayout, panes: Sequence[TruthPane], coverage: float, monitoring: Monitoring
 ) -> PaneMetricScales | None:
-    """Judge the metrics over the newest panes with truth, newest first; None where that is switched off.
+    """Judge the metrics over the newest panes with truth, newest first; None where this is switched off.
 
     `coverage`: the share of all known predictions that have truth.
     """
@@ -137,7 +141,7 @@ def _covered(panes: Sequence[TruthPane], span: int, coverage: float) -> bool:
 
 
 def _first_calm(tested: Sequence[_At], chance: float) -> int | None:
-    """The shortest span that shows the metric to be within its threshold, but for a chance."""
+    """Return the shortest span that shows the metric to be within its threshold, except for this chance."""
     return next((at.panes for at in tested if at.calm < chance), None)
 
 
@@ -148,7 +152,7 @@ def _findings(
     panes: Sequence[TruthPane],
     monitoring: Monitoring,
 ) -> tuple[PaneMetricFinding, ...]:
-    """Describe the metrics that are found, each by the span that separates best, with its change point."""
+    """Return the metrics that are found, each by the span that separates best, with its change point."""
     if not beyond:
         return ()
     longest = [pane for pane in panes if pane.age <= max(there[-1].age for there in beyond.values())]
@@ -220,6 +224,6 @@ def _tested(
             normal = NormalTest(change.relative * scale, float(deviation), metric.error_bound)
             nothing, p_value, beyond = normal.more(0.0), normal.more(margin), normal.more(beyond_usual)
             calm = normal.less(allowed)
-        # where as much comes and goes by itself a small drop shows no end
+        # if the usual drop is as large, a small drop does not show that a fault has ended
         calm = calm if change.usual <= harmful else 1.0
         yield _At(*length, change, rows, float(worse), nothing, p_value, calm, beyond)

@@ -1,4 +1,4 @@
-"""Which panes have the newest truth, and how far back they are."""
+"""Selection of the panes with the newest truth."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app.core.scales.reach import older
 from app.core.scales.truth_blocks import TruthBlock, TruthBlocks
 
 MOST_KEPT = 10_000
-"""Predictions that are kept for truth that came longer ago than truth is waited for."""
+"""Predictions that are kept for truth older than the time that truth is waited for."""
 ENOUGH = 10_000
-"""Rows with truth that show a metric to be worse by hardly more than its threshold: no more are looked for."""
+"""Rows with truth that are enough to show a metric to be worse by hardly more than its threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The newest panes with truth, the newest first; `source`: which partials they are made of, as a number."""
+    """The newest panes with truth, newest first. `source`: a number that identifies their partials."""
 
     panes: list[TruthPane]
     source: int
@@ -30,7 +30,7 @@ class Truth:
 
     @property
     def needed(self) -> int:
-        """Return the oldest pane that this, or what a later end has instead, is made of."""
+        """Return the oldest pane that this truth needs, or that a later end's truth needs."""
         if not self.panes:
             return self._end
         oldest = self._end - self.panes[-1].age + 1
@@ -50,11 +50,11 @@ def newest_truth(
     *,
     newest: int | None = None,
 ) -> Truth:
-    """Return the newest panes with truth up to an end: as many as a window has, and as hold the rows that are needed.
+    """Return the newest panes with truth up to an end: as many as a window has, and enough for the needed rows.
 
-    Before these whole blocks of panes, until there are ENOUGH rows. Before the last `late` panes only those since which
-    no more than MOST_KEPT predictions came: no others are kept. `forgotten`: the newest pane that is kept no more.
-    `newest`: the newest pane whose truth is taken, where that is not the end.
+    Before these come whole blocks of panes, until there are ENOUGH rows. Before the last `late` panes only those are
+    used since which no more than MOST_KEPT predictions came: no others are kept. `forgotten`: the newest pane that
+    was dropped. `newest`: the newest pane whose truth is used, where this is not the end.
     """
     limit = _Limit(blocks, inputs, outcomes, end, late, forgotten, monitoring)
     panes, sources, rows = list[TruthPane](), list[object](), 0
@@ -69,7 +69,7 @@ def newest_truth(
 
 
 class _Limit:
-    """From which pane on truth is there: of those that are waited for, or since which MOST_KEPT predictions came."""
+    """Limit of kept truth: panes that are waited for, or since which at most MOST_KEPT predictions came."""
 
     def __init__(
         self,
@@ -89,12 +89,12 @@ class _Limit:
 
     @property
     def oldest(self) -> int:
-        """The oldest pane from which to the end there are no more than MOST_KEPT predictions."""
+        """Return the oldest pane from which to the end there are no more than MOST_KEPT predictions."""
         return self._both[0]
 
     @property
     def beyond(self) -> int:
-        """The pane before that, with which there are more; NEVER where there is none."""
+        """Return the pane before that one, with which there are more; NEVER where there is none."""
         return self._both[1]
 
     @property
@@ -104,7 +104,10 @@ class _Limit:
         return self._kept
 
     def _counted(self) -> tuple[int, int]:
-        """Count predictions from the end back, whole blocks at once where they are whole, and not too many."""
+        """Count predictions from the end back; whole blocks at once where this does not exceed MOST_KEPT.
+
+        Return `oldest` and `beyond`.
+        """
         rows, oldest, pane = 0, self._end + 1, self._end
         last = max(self.first, min(self._inputs, default=self.first))
         while pane >= last:
@@ -126,7 +129,7 @@ class _Limit:
         return pane >= self.first and (pane > self._end - self._late or pane >= self.oldest)
 
     def has_block(self, start: int, block: TruthBlock) -> bool:
-        """Return whether all of a block is kept. What is beyond the limit may be forgotten already, or not yet."""
+        """Return whether all of a block is kept. Panes beyond the limit may already be dropped, or not yet."""
         return start > self._forgotten and self.has(block.first)
 
 
@@ -138,9 +141,9 @@ def _entries(
     limit: _Limit,
     monitoring: Monitoring,
 ) -> Iterator[tuple[TruthPane, object]]:
-    """Yield the newest panes with truth one by one, then whole blocks; with what each is made of.
+    """Yield the newest panes with truth one by one, then whole blocks; with the partials of each.
 
-    `ends`: the newest pane that is looked at, and the one that ages count from.
+    `ends`: the newest pane that is looked at, and the one from which ages are counted.
     """
     newest, end = ends
     rows, count, predictions, after = 0, 0, 0, end + 1

@@ -1,4 +1,4 @@
-"""Numeric columns at all scales: the Kolmogorov-Smirnov statistic, tested against a margin."""
+"""Tests of numeric columns at all scales: the Kolmogorov-Smirnov statistic, tested against a margin."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from app.core.scales.levels import Levels
 from app.core.scales.suffixes import Suffixes
 
 MOST_ROWS = 10_000
-"""More rows are not asked for: where so many do not show a change, the reference has too few."""
+"""Maximum rows of the search. If this many do not show a change, the reference has too few."""
 SHARE_DEVIATION = 0.5
-"""A share's standard deviation is at most half a root of its rows."""
+"""Bound of a share's standard deviation, times the root of its rows."""
 
 
 def numeric_tests(
@@ -26,11 +26,11 @@ def numeric_tests(
 ) -> Tested:
     """Test the numeric columns at these places of the layout at every scale.
 
-    With D the statistic and m the floor's margin: found where D >= floor, the p-value of D is below the level of
-    distributions, and that of D - m below the one of harmless differences. If the true distance is m at most, D - m is
-    at most the largest error of the two empirical distributions, whose law is Kolmogorov's (with Stephens' correction
-    for few rows, J. R. Stat. Soc. B 32, 1970). `usual` (scales x columns): D must also be beyond that, by a margin and
-    by more than sampling brings.
+    With D the statistic and m the floor's margin: a column is found where D >= floor, the p-value of D is below the
+    level of distributions, and that of D - m below the level of harmless differences. If the true distance is at most
+    m, D - m is at most the largest error of the two empirical distributions, whose law is Kolmogorov's (with
+    Stephens' correction for few rows, J. R. Stat. Soc. B 32, 1970). `usual` (scales x columns): D must also exceed
+    this, by a margin and by more than sampling brings.
     """
     statistic, n = ks_statistics(layout, places, suffixes)
     total = np.array([layout.slots[i].total for i in places], np.float64)
@@ -38,7 +38,7 @@ def numeric_tests(
 
 
 def ks_tested(statistic: Floats, n: Floats, reference: Floats, floor: float, levels: Levels, usual: Floats) -> Tested:
-    """Test KS statistics of n rows (scales x columns) against a reference of so many (columns)."""
+    """Test KS statistics of n rows (scales x columns) against `reference` rows of each column."""
     rows = effective(n, reference)
     root = np.sqrt(rows)
     p_value = _chance(statistic - MARGIN * floor, root)
@@ -53,7 +53,7 @@ def ks_tested(statistic: Floats, n: Floats, reference: Floats, floor: float, lev
 
 
 def _chance(excess: Floats, root: Floats) -> Floats:
-    """Return the chance of an error so large in so many (squared) effective rows; 1 without any."""
+    """Return the chance of an error this large; `root`: the root of the effective rows. 1 without rows."""
     scaled = (root + 0.12 + 0.11 / np.maximum(root, 1e-9)) * np.maximum(excess, 0.0)
     return np.where(root > 0.0, special.kolmogorov(scaled), 1.0)
 
@@ -71,7 +71,7 @@ def detectable(n: int, reference: int, thresholds: DriftThresholds, levels: Leve
 
 
 def rows_to_find(size: float, reference: int, thresholds: DriftThresholds, levels: Levels) -> int | None:
-    """Return the fewest rows in which a KS statistic of a size is found; None where no number of them is enough."""
+    """Return the fewest rows in which a KS statistic of this size is found; None where no number of rows is enough."""
     known = range(1, MOST_ROWS + 1)
     n = bisect_left(known, True, key=lambda n: _finds(n, size, reference, thresholds, levels))
     return None if n == MOST_ROWS else known[n]
@@ -83,9 +83,9 @@ def _finds(n: int, size: float, reference: int, thresholds: DriftThresholds, lev
 
 
 def ks_statistics(layout: Layout, places: Sequence[int], suffixes: Suffixes) -> tuple[Floats, Floats]:
-    """Return the KS statistic of each column at each scale, 0 where a side is empty, and its values (scales x columns).
+    """Return each column's KS statistic at each scale, 0 where a side is empty, and its values (scales x columns).
 
-    As in `compare_numeric`, the largest difference stands directly before or after a slot that has a count.
+    As in `compare_numeric`, the largest difference is directly before or after a slot that has a count.
     """
     shape = (len(suffixes.spans), len(places))
     if not places:
@@ -104,7 +104,10 @@ def ks_statistics(layout: Layout, places: Sequence[int], suffixes: Suffixes) -> 
 
 
 def _largest(cumulative: Floats, indices: Integers, counts: Integers, lengths: Integers) -> tuple[Floats, Floats]:
-    """Each column's largest difference and its values. `lengths`: how many of the ascending indices a column has."""
+    """Return each column's largest difference and its number of values.
+
+    `lengths`: how many of the ascending indices a column has.
+    """
     there = lengths > 0
     largest, n = np.zeros(len(lengths)), np.zeros(len(lengths))
     if not len(indices):

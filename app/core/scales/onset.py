@@ -1,4 +1,4 @@
-"""Since when a column or a metric is as it is found: the change point over the panes."""
+"""The change point of a column or a metric over the panes: when the finding began."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNLIKELY = log(20.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Marked:
-    """What separates a column best: the slots (from its own start) that have become more or less frequent.
+    """The slots (from a column's own start) that separate it best: they have become more, or less, frequent.
 
     `expected`: their share in the reference, `share` in the panes that show the change best. `of_all`: shares are of
     all rows, not only of those with a value.
@@ -33,7 +33,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """How many of the newest panes are changed: the most likely number, and the largest and the smallest likely one."""
+    """Number of newest panes that are changed: the most likely one, and the largest and the smallest likely one."""
 
     since: int
     earliest: int
@@ -44,7 +44,7 @@ def onset_of(marked: Marked, panes: Sequence[tuple[int, Pane]], reference: int) 
     """Estimate the change point. `panes`: ages (1: the newest) and panes; `reference`: rows of the reference.
 
     The likelihood ratio of `share` against `expected`, added up from the newest pane on, is largest where the change
-    began (the two shares being known, its maximum is the most likely change point: Hinkley, Biometrika 57, 1970).
+    began (as the two shares are known, its maximum is the most likely change point: Hinkley, Biometrika 57, 1970).
     """
     ordered = sorted(panes, key=lambda pane: pane[0])
     inside, rows = _counts(marked, [pane for _, pane in ordered])
@@ -74,7 +74,7 @@ def _most_likely(gain: Floats, ages: Sequence[int]) -> Onset:
 
 
 def _counts(marked: Marked, panes: Sequence[Pane]) -> tuple[Floats, Floats]:
-    """Each pane's rows in the marked slots, and all of its rows."""
+    """Return each pane's rows in the marked slots, and all of its rows."""
     first, last = marked.slots.offset, marked.slots.offset + marked.slots.size
     mask = np.zeros(marked.slots.size, np.bool_)
     mask[: len(marked.mask)] = marked.mask

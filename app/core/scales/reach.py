@@ -1,4 +1,4 @@
-"""How far back a thin window reaches, and which panes must be kept for it: by rows, at most so many panes."""
+"""Reach of a thin window: how many panes it goes back, and which panes must be kept for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from app.core.panes.slices import Slices, rows_of
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """A window's numbers of panes: of the window itself, and of the longest suffix that is judged beside it.
+    """A window's numbers of panes: of the window itself, and of the longest suffix that is judged in addition.
 
-    `window`: more than the usual number where that brings it to the rows that are needed. `scales`: as far back as
-    there are rows, up to those needed. `rows`: in that longest suffix.
+    `window`: more than the usual number where this gives it the rows that are needed. `scales`: as far back as there
+    are rows, up to those needed. `rows`: the rows in this longest suffix.
     """
 
     window: int
@@ -22,9 +22,9 @@ class Reach:
 
 
 def reach_of(slices: Slices, end: int, panes: int, longest: int, needed: int) -> Reach:
-    """Return how far back a window that ends with `end` reaches.
+    """Return how far back the window that ends with `end` reaches.
 
-    `panes`: the usual number, `longest`: the largest; `needed`: rows.
+    `panes`: the usual number, `longest`: the largest; `needed`: the rows that a window should have.
     """
     rows = sum(rows_of(slices, pane) for pane in range(end - panes + 1, end + 1))
     reached = panes
@@ -40,8 +40,8 @@ def reach_of(slices: Slices, end: int, panes: int, longest: int, needed: int) ->
 def oldest_needed(slices: Slices, first: int, longest: int, needed: int) -> int:
     """Return the oldest pane that windows which end with `first` or later can reach back to; `first` without rows.
 
-    A later window has at least the same rows behind each pane, so that it reaches no further back. All panes with rows
-    from there on are needed, and they are no more than `needed`, beside those of the window itself.
+    A later window has at least the same rows after each pane, so that it reaches no further back. All panes with rows
+    from there on are needed, and they have at most `needed` rows, in addition to those of the window itself.
     """
     rows, oldest = 0, first
     for pane, more in older(slices, first, first - longest):
@@ -54,7 +54,7 @@ def oldest_needed(slices: Slices, first: int, longest: int, needed: int) -> int:
 
 def older(slices: Slices, newest: int, oldest: int) -> Iterator[tuple[int, int]]:
     """Yield the panes with rows from `newest` back, down to the one after `oldest`."""
-    near = max(newest - len(slices), oldest)  # one by one, as long as that is no more than to sort the known ones
+    near = max(newest - len(slices), oldest)  # one by one, as long as this costs no more than sorting the known ones
     for pane in range(newest, near, -1):
         found = slices.get(pane)
         if found is not None and found.n:

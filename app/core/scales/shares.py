@@ -1,4 +1,4 @@
-"""Missing values, unseen categories and values of the wrong type at all scales: a share beyond what is expected."""
+"""Tests of missing values, unseen categories and values of the wrong type at all scales: a share above the expected."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def share_tests(
 ) -> Tested:
     """Test `counts` of n rows (scales x columns) against an expected share (columns) of `reference` rows.
 
-    The effect is the rise of the share. Found where it is above `allowed`, and the chance of as many rows, by the
-    binomial law's tail, is below the level of shares if there is no rise, and below that of harmless differences if the
-    true rise is half of `allowed`. `usual` (scales x columns): the rise must also be beyond that, by a margin and by
-    more than sampling brings.
+    The effect is the rise of the share. A column is found where the rise is above `allowed`, and the chance of as
+    many rows is small by the binomial law's tail: below the level of shares if there is no rise, and below that of
+    harmless differences if the true rise is half of `allowed`. `usual` (scales x columns): the rise must also exceed
+    this, by a margin and by more than sampling brings.
     """
     rows = effective(n, reference)
     share = counts / np.maximum(n, 1.0)
@@ -40,7 +40,7 @@ def share_tests(
 
 
 def _chance(share: Floats, rows: Floats, bound: Floats) -> Floats:
-    """Return the chance of such shares where the true ones are at a bound; 1 of those that are not above it."""
+    """Return the chance of such shares if the true ones are at a bound; 1 for shares that are not above it."""
     chance = np.ones(share.shape)
     large = (share > bound) & (rows > 0.0)
     chance[large] = binomial_tail(share[large], rows[large], bound[large])

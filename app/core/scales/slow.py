@@ -1,7 +1,7 @@
-"""Slow changes: of columns that wander in the reference too, found without a step in the newest panes.
+"""Slow changes: found columns that vary slowly in the reference too, without a step in the newest panes.
 
-A season moves a temperature beyond all that its reference has; nobody has broken anything, and there is no moment at
-which it began.
+A season moves a temperature beyond all that its reference has: nothing is broken, and there is no moment at which the
+change began.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from app.core.scales.columns import Family
 from app.core.scales.suffixes import Suffixes
 
 WANDERS = 2.0
-"""A column wanders whose usual effect at the longest span that was learned is so many times its floor."""
+"""Factor for slow variation: a column's usual effect at the longest learned span is this many times its floor."""
 PART = 4
-"""A step is looked for between the newest panes and what is known before them, which is about three times as long."""
+"""Factor by which the known panes exceed the newest ones, between which and the panes before a step is sought."""
 DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """How far a column has moved since its reference: a mean in standard deviations of the reference, else the effect.
+    """Distance that a column has moved since its reference: a mean in its standard deviations, else the effect.
 
-    `rate`: that per day, since the middle of the reference; None where its times are not known.
+    `rate`: the distance per day, since the middle of the reference; None where its times are not known.
     """
 
     moved: float
@@ -37,11 +37,11 @@ class Slow:
 def slow_of(
     layout: Layout, family: Family, column: int, suffixes: Suffixes, scale: int, newest: Pane, now: float
 ) -> Slow | None:
-    """Return how slowly a column changes that is found at a scale; None where it has changed at once, or may have.
+    """Return the slow change of a column that is found at a scale; None where it has changed at once, or may have.
 
-    It changes slowly where it wanders in the reference too, and its newest panes are no further from those before them
-    than windows of the reference are from the rest of it. `newest`: the panes of the scale, added up; `now`: when they
-    end, in epoch seconds.
+    A column changes slowly if it varies slowly in the reference too, and its newest panes are no further from those
+    before them than windows of the reference are from the rest of it. `newest`: the sum of the panes of the scale;
+    `now`: their end, in epoch seconds.
     """
     usual = layout.profile.usual
     place = int(family.places[column])
@@ -64,7 +64,7 @@ def slow_of(
 
 
 def step_of(slots: Slots, suffixes: Suffixes, scale: int) -> float | None:
-    """Return how far the newest panes of a scale are from all before them that are known; None where there are none."""
+    """Return the distance of a scale's newest panes from all known panes before them; None where these are too few."""
     counts = suffixes.part(slots.offset, slots.offset + slots.missing)
     newest, before = counts[scale], counts[-1] - counts[scale]
     if not newest.sum() or before.sum() < (PART - 2) * newest.sum():
@@ -76,7 +76,7 @@ def step_of(slots: Slots, suffixes: Suffixes, scale: int) -> float | None:
 
 
 def _moved(layout: Layout, place: int, newest: Pane) -> float | None:
-    """Return by how many standard deviations of the reference a mean has moved; None of categories or of no values."""
+    """Return the move of a mean in standard deviations of the reference; None for categories or without values."""
     slots = layout.slots[place]
     if place not in layout.numeric:
         return None

@@ -1,4 +1,4 @@
-"""Which numbers of newest panes are judged, and their counts."""
+"""Suffixes: the numbers of newest panes that are judged, and their counts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.core.reference.layout import Floats, Integers
 
 
 def spans_of(panes: int, most: int | None = None) -> tuple[int, ...]:
-    """Return the numbers of panes that are judged: 1, 2, 4, ... up to the window's, and on to `most` where it is more.
+    """Return the numbers of panes that are judged: 1, 2, 4, ... up to the window's, or to `most` where it is more.
 
     The window's own number is among them.
     """
@@ -28,8 +28,10 @@ def spans_of(panes: int, most: int | None = None) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Suffixes:
-    """The newest panes added up: the sum of the newest `spans[i]` panes has `n[i]` rows and, at the ascending slots
-    `indices[i]` of the layout, the counts `counts[i]`; no other slot has any.
+    """Sums of the newest panes.
+
+    The sum of the newest `spans[i]` panes has `n[i]` rows. At the ascending slots `indices[i]` of the layout it has
+    the counts `counts[i]`; all other slots are 0.
     """
 
     spans: tuple[int, ...]

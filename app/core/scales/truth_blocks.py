@@ -1,4 +1,4 @@
-"""Truth further back than a window: outcome panes added up by blocks, so that days of it are judged at little cost."""
+"""Truth before a window: outcome panes added up by blocks, so that days of truth are judged at little cost."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.core.panes.slices import Slices, rows_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TruthBlock:
-    """Some panes side by side. `panes`: how many have truth; `oldest`: the oldest of these; `outcomes`: their sum.
+    """Consecutive panes. `panes`: how many have truth; `oldest`: the oldest of these; `outcomes`: their sum.
 
-    `first`: the oldest pane with any rows, or the pane after the block. `predictions`: of all panes from the oldest
-    with truth on; `before`: of those before it (of a block without truth: of all its panes). `source`: which partials
-    the outcomes are made of, as a number.
+    `first`: the oldest pane with any rows, or the pane after the block. `predictions`: those of all panes from the
+    oldest with truth on; `before`: those of the panes before it (in a block without truth: of all panes). `source`: a
+    number that identifies the partials of the outcomes.
     """
 
     panes: int
@@ -28,12 +28,15 @@ class TruthBlock:
 
     @property
     def n(self) -> int:
-        """Return the predictions of all its panes."""
+        """Return the number of predictions of all its panes."""
         return self.predictions + self.before
 
 
 class TruthBlocks:
-    """The sums of whole blocks of outcome panes, each made once. `panes`: of a window; a block has about as many."""
+    """The sums of whole blocks of outcome panes, each computed once.
+
+    `panes`: the number of a window's panes; a block has about as many.
+    """
 
     def __init__(self, panes: int, size: int, sums: int) -> None:
         self.length = 1 << (max(panes, 1) - 1).bit_length()
@@ -41,7 +44,7 @@ class TruthBlocks:
         self._made: dict[int, TruthBlock] = {}
 
     def changed(self, pane: int) -> None:
-        """Note that a pane is not as it was, its predictions or its truth."""
+        """Note that a pane's predictions or truth have changed."""
         self._made.pop(pane // self.length, None)
 
     def block(self, number: int, inputs: Slices, outcomes: Slices) -> TruthBlock:

@@ -1,1 +1,1 @@
-"""How many predictions come, compared with the hours before and with the same hours of yesterday and last week."""
+"""Volume of predictions, compared with the hours before and with the same hours of yesterday and last week."""

@@ -1,4 +1,4 @@
-"""How many predictions came in each half hour of the last eight days: few numbers, and exact."""
+"""Numbers of predictions in each half hour of the last eight days: few numbers, and exact."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 from app.core.reference.layout import Floats
 
 SLOT = 1_800.0
-"""Seconds that a slot has at least: a whole number of panes."""
+"""Minimum length of a slot in seconds; a slot has a whole number of panes."""
 KEPT = 8 * 86_400.0 + 43_200.0
-"""Seconds that are kept: a week, what the level before it is taken from, and as long as a silent window is judged."""
+"""Seconds that are kept: a week, the time for the level before it, and the time that a silent window is judged."""
 
 
 def slot_of(pane: float) -> float:
-    """Return how many seconds a slot has where a pane has so many."""
+    """Return the length of a slot in seconds; `pane`: the seconds of a pane."""
     return pane * max(1, ceil(SLOT / pane - 1e-9))
 
 
 class TrafficHistory:
-    """Counts by slot, each by its number since 1970. What is older than KEPT is dropped."""
+    """Counts by slot, each by its number since 1970. Slots older than KEPT are dropped."""
 
     def __init__(self, slot: float) -> None:
         self.slot = slot
@@ -31,7 +31,7 @@ class TrafficHistory:
         self._most = ceil(KEPT / slot)
 
     def add(self, at: float, n: int) -> None:
-        """Count n predictions of the pane that begins at a time, in epoch seconds; n below 0 takes them back."""
+        """Count n predictions of the pane that begins at a time, in epoch seconds; a negative n subtracts them."""
         if not n:
             return
         place = int(at // self.slot)
@@ -41,28 +41,28 @@ class TrafficHistory:
             self._counts = {place: n for place, n in self._counts.items() if place > newest - self._most}
 
     def update(self, other: TrafficHistory) -> None:
-        """Count all that another has, whatever the length of its slots."""
+        """Add all counts of another history, whatever the length of its slots."""
         for place, n in other._counts.items():
             self.add(place * other.slot, n)
 
     def packed(self) -> bytes:
-        """Return all of it, for a table."""
+        """Return the history as bytes, for a table."""
         numbers = [round(self.slot * 1_000_000)]
         numbers += [number for pair in sorted(self._counts.items()) for number in pair]
         return zlib.compress(b" ".join(b"%d" % number for number in numbers))
 
     @classmethod
     def unpacked(cls, packed: bytes) -> TrafficHistory:
-        """Return what was packed."""
+        """Return the history that `packed` returned as bytes."""
         slot, *numbers = map(int, zlib.decompress(packed).split())
         found = cls(slot / 1_000_000)
         found._counts = dict(zip(numbers[::2], numbers[1::2], strict=True))
         return found
 
     def until(self, end: float, later: Callable[[float], int]) -> Arrived:
-        """Return how many had come by each time up to `end`.
+        """Return how many predictions had come by each time up to `end`.
 
-        `later(at)`: how many of the slot that begins at a time came after `end`.
+        `later(at)`: how many of the slot that begins at `at` came after `end`.
         """
         places = [place for place in sorted(self._counts) if place * self.slot < end]
         if not places:
@@ -81,14 +81,14 @@ class TrafficHistory:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arrived:
-    """How many predictions had come by each of these times; between two of them at one rate."""
+    """Numbers of predictions that had come by each of these times; between two times the rate is constant."""
 
     edges: Floats
     totals: Floats
 
     @property
     def since(self) -> float:
-        """The time from which on anything is known, in epoch seconds."""
+        """Return the time from which on anything is known, in epoch seconds."""
         return float(self.edges[0])
 
     def between(self, start: float, end: float) -> float:

@@ -1,4 +1,4 @@
-"""Whether predictions have stopped or dropped: a pure function of what came."""
+"""Evaluation of traffic: whether predictions have stopped or dropped. A pure function of the counts."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ from app.core.traffic.history import Arrived
 from topics.results import Volume
 
 DAYS = (1, 7)
-"""Days ago whose same hours are what is usual."""
+"""Days ago whose same hours define the usual traffic."""
 LEVEL = 3 * 3_600.0
 """Seconds before, by which today's level is compared with that of another day."""
 LONGEST = 4 * 3_600.0
-"""Seconds of the longest span of newest panes that is judged, where that is more than a twelfth of a window."""
+"""Maximum seconds of the longest span of newest panes that is judged, where this is more than a twelfth of a window."""
 NEWEST = 12
-"""So many parts has a window; its newest one is what is called steady again."""
+"""Number of parts of a window; its newest part decides whether traffic is called steady again."""
 OTHERS, FEWEST_OTHERS = 8, 4
-"""So many times as many panes before the newest ones are compared with them; at least the second number."""
+"""Multiples of the newest panes before them that they are compared with: the usual and the least number."""
 CHANCE = 0.001
-"""The level where the newest panes are not judged by themselves (`decision.false_alarms: off`, policy `threshold`)."""
+"""Level where the newest panes are not judged by themselves (`decision.false_alarms: off`, policy `threshold`)."""
 FLOOR = 0.1
-"""Until a day is known, traffic may fall by itself to this share of what it was, as suddenly as it likes."""
+"""Share of the previous traffic to which it may fall without a finding, even suddenly, until a day is known."""
 DAY = 86_400.0
 HOUR = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrafficSeen:
-    """What came up to the end of a window.
+    """Predictions up to the end of a window.
 
-    `counts`: predictions in each of the newest panes, oldest first, from the model's first one on at most. `panes`: of
-    a window; `pane`: seconds of one; `end`: of the newest, in epoch seconds. `arrived`: the same of the last days.
+    `counts`: predictions in each of the newest panes, oldest first, at most from the model's first one on. `panes`:
+    the number of a window's panes; `pane`: seconds of one; `end`: the end of the newest, in epoch seconds. `arrived`:
+    the predictions of the last days.
     """
 
     counts: Integers
@@ -47,7 +48,7 @@ class TrafficSeen:
 
 
 def most_panes(panes: int, pane: float) -> int:
-    """Return how many of the newest panes are looked at for a drop."""
+    """Return how many of the newest panes are used to detect a drop."""
     return max(panes, (1 + OTHERS) * _longest(panes, pane))
 
 
@@ -57,12 +58,12 @@ def spans(panes: int, pane: float) -> tuple[int, ...]:
 
 
 def _longest(panes: int, pane: float) -> int:
-    # eleven windows are held before the newest pane
+    # eleven windows are kept before the newest pane
     return max(1, panes // NEWEST, min(int(LONGEST // pane), 2 * panes))
 
 
 def traffic_of(seen: TrafficSeen, drop: float, level: float) -> Traffic:
-    """Judge what came. `drop`: the share by which a drop falls; `level`: the largest p-value that is a finding."""
+    """Judge the traffic. `drop`: the share by which a drop falls; `level`: the largest p-value that is a finding."""
     counts = seen.counts
     there = np.flatnonzero(counts)
     last = int(there[-1]) + 1
@@ -88,13 +89,13 @@ def traffic_of(seen: TrafficSeen, drop: float, level: float) -> Traffic:
 
 
 def _longest_pause(counts: Integers) -> int:
-    """Return the longest row of panes without any between two with some."""
+    """Return the longest sequence of empty panes between two with predictions."""
     there = np.flatnonzero(counts)
     return int(np.diff(there).max(initial=1)) - 1
 
 
 def _missed(seen: TrafficSeen, last: int, usual: float) -> tuple[tuple[int, ...], float]:
-    """How many predictions would have come in the silent panes by what is usual, at least; the days that say so."""
+    """Return the days with known traffic, and how many predictions would have come at least in the silent panes."""
     silent = len(seen.counts) - last
     start = seen.end - silent * seen.pane
     days, found = _of_days(seen.arrived, start, seen.end, seen.pane)
@@ -108,9 +109,9 @@ def _missed(seen: TrafficSeen, last: int, usual: float) -> tuple[tuple[int, ...]
 def _of_days(
     arrived: Arrived, start: float, end: float, pane: float, *, level: bool = True
 ) -> tuple[tuple[int, ...], float]:
-    """The fewest that came in the same hours of the days before, and which days are known.
+    """Return which days before are known, and the fewest predictions in the same hours of these days.
 
-    Half an hour earlier or later may as well be the same hour. `level`: at today's level, where that is lower.
+    Half an hour earlier or later may count as the same hour. `level`: scale to today's level, where this is lower.
     """
     found: list[tuple[int, float]] = []
     for day in DAYS:
@@ -128,7 +129,7 @@ def _of_days(
 
 
 def _volume(seen: TrafficSeen, drop: float, level: float) -> Volume:
-    """The drop that is shown best; without any, the newest twelfth against what is usual then."""
+    """Return the drop that is shown best; without any, the newest twelfth compared with its usual volume."""
     judged = spans(seen.panes, seen.pane)
     found = [one for one in (_drop(seen, span, drop, level) for span in judged) if one is not None and one.found]
     return min(found, key=lambda one: one.p_value) if found else _newest(seen)
@@ -145,11 +146,11 @@ def _newest(seen: TrafficSeen) -> Volume:
 
 
 def _drop(seen: TrafficSeen, span: int, drop: float, level: float) -> Volume | None:
-    """Whether the newest panes have fallen: below what is usual, and below all that came shortly before.
+    """Return the fall of the newest panes below the usual volume, and below all that came shortly before; else None.
 
-    The second is what a holiday does not do: its morning rises more slowly, and does not fall. But its night may be
-    quieter at once. So in hours that usually have less than a day's mean more must be missing: what may be left falls
-    with the square of that.
+    The second condition is what a holiday does not meet: its morning rises more slowly, and does not fall. But its
+    night may be quieter at once. So in hours that usually have less than a day's mean more must be missing: the part
+    that may be left falls with the square of the ratio.
     """
     counts, pane = seen.counts, seen.pane
     others = counts[-(1 + OTHERS) * span : -span]
@@ -175,7 +176,7 @@ def _drop(seen: TrafficSeen, span: int, drop: float, level: float) -> Volume | N
 
 
 def _fell(others: Integers, span: int, recent: int, drop: float) -> bool:
-    """Whether the newest panes have fewer than any others shortly before, by half of a drop and by more than chance."""
+    """Return whether the newest panes have fewer than any others before, by half of a drop and by more than chance."""
     least = int(np.convolve(others, np.ones(span, np.int64), "valid").min())
     before, share = int(others.sum()), span / (span + len(others))
     if recent >= least or recent > (1.0 - drop / 2) * before * span / len(others):
@@ -184,9 +185,9 @@ def _fell(others: Integers, span: int, recent: int, drop: float) -> bool:
 
 
 def _dispersion(counts: Integers, length: int) -> float:
-    """Return the variance of the sums of so many panes as a multiple of their mean, of what is not a trend; at least 1.
+    """Return the variance of the sums of `length` panes as a multiple of their mean, without the trend; at least 1.
 
-    By the differences of one sum and the next (von Neumann 1941).
+    It is computed from the differences of one sum and the next (von Neumann 1941).
     """
     sums = counts[len(counts) % length :].reshape(-1, length).sum(axis=1)
     if len(sums) < 2 or not sums.sum():

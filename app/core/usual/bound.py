@@ -1,4 +1,4 @@
-"""From the windows of a reference to those to be expected: a high quantile, estimated from few."""
+"""Bound of the effects to be expected, from the windows of a reference: a high quantile, estimated from few windows."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from scipy import special
 from app.core.reference.usual import Floats
 
 CHANCE = 0.3
-"""Of all windows of one length that a time as long as the reference's has, how many exceed what is usual."""
+"""Number of windows of one length, in a time as long as the reference's, that exceed the usual effect."""
 TAIL = 0.1
-"""The share of the windows that shows what the tail is like."""
+"""Share of the windows from which the tail is estimated."""
 LEAST = 5.0
-"""The tail has at least so many windows side by side, or half of all."""
+"""Minimum number of windows side by side in the tail; at most half of all windows are used."""
 CONFIDENCE = 0.75
-"""That the tail is not longer than it is taken to be."""
+"""Confidence that the tail is not longer than estimated."""
 NEAREST = 1e-9
-"""An effect of 1 is taken for one so far below it."""
+"""Distance below 1 to which an effect of 1 is reduced."""
 
 
 def usual_bound(seen: Floats, windows: float, exceeding: float = CHANCE) -> float:
-    """Return the usual effect, of effects (0 to 1) seen in a reference's windows of one length (see `upper_bound`).
+    """Return the usual effect, from effects (0 to 1) of a reference's windows of one length (see `upper_bound`).
 
-    `exceeding`: of all windows of that length in as long a time, how many may exceed it.
+    `exceeding`: how many of all windows of this length in as long a time may exceed it.
     """
     return upper_bound(seen, windows, exceeding / max(windows, 1.0))
 
 
 def upper_bound(seen: Floats, windows: float, chance: float) -> float:
-    """Return the effect (0 to 1) that a further window exceeds with a `chance` at most; 1 where none was seen.
+    """Return the effect (0 to 1) that a further window exceeds with at most this `chance`; 1 where none was seen.
 
     `seen`: the effects of windows that overlap, worth `windows` side by side. The result is never below the largest.
 
     Beyond a threshold u that a share f of the windows exceeds, the distance to the end at 1 is taken as a power law,
     P(effect > x) = f ((1 - x) / (1 - u))^(1/a), with Hill's estimator a, the mean of ln((1 - u) / (1 - effect)) over
-    the windows beyond u (Hill, Ann. Stat. 3, 1975); its quantile is 1 - (1 - u) (chance / f)^a (Weissman, J. Am. Stat.
-    Assoc. 73, 1978). The mean of k = f `windows` exponential excesses has a gamma law; a is enlarged to its upper limit
-    at a confidence of 3 in 4, so that fewer windows give a wider bound.
+    the windows beyond u (Hill, Ann. Stat. 3, 1975). Its quantile is 1 - (1 - u) (chance / f)^a (Weissman, J. Am.
+    Stat. Assoc. 73, 1978). The mean of k = f `windows` exponential excesses has a gamma law; a is enlarged to its
+    upper limit at a confidence of 3 in 4, so that fewer windows give a wider bound.
     """
     if not len(seen):
         return 1.0

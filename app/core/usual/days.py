@@ -1,4 +1,4 @@
-"""What the first days of a live stream showed, kept until it is known what is usual of it: bounded, and exact."""
+"""Windows of the first days of a live stream, kept until its usual effects are learned: bounded, and exact."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from app.core.reference.usual import Floats
 from app.core.usual.spans import DAY, OVERLAP
 
 Effects = NDArray[np.uint16]
-"""Effects in units of 1 in 10,000, as usual effects are rounded."""
+"""Effects in units of 1 in 10,000, the precision of usual effects."""
 UNITS = 10_000
 STRIDE = 1200.0
-"""Seconds between two looks at a stream, about: as close as the windows of a month's reference are, which are at most
-MOST (see `spans`)."""
+"""Approximate seconds between two looks at a stream.
+
+They are as close as the windows of a month's reference, which are at most MOST (see `spans`).
+"""
 GOLDEN = (5.0**0.5 - 1.0) / 2.0
-"""By the golden section each look is at another moment of its STRIDE: what repeats itself by the hour is seen whole."""
+"""Golden section, by which each look is at another moment of its STRIDE: hourly patterns are then sampled evenly."""
 BEGINNING = -(1 << 60)
 _HEAD = struct.Struct("<qII")
 
@@ -36,7 +38,7 @@ class Look:
 
 @dataclass(slots=True)
 class LearnedDay:
-    """The effects of windows that ended on a day, by the place of their span; its rows, columns x bins in one row."""
+    """The effects of windows that ended on a day, by the place of their span; its rows, columns x bins, flattened."""
 
     seen: dict[int, list[Effects]] = field(default_factory=dict)
     rows: NDArray[np.int64] | None = None
@@ -45,14 +47,14 @@ class LearnedDay:
 class Days:
     """The effects of windows of each span, by the days on which they ended.
 
-    `spans`: lengths in panes, ascending; `pane`: its seconds; `width`: how many effects a window has.
+    `spans`: lengths in panes, ascending; `pane`: its seconds; `width`: the number of effects of a window.
     """
 
     def __init__(self, spans: tuple[int, ...], pane: float, width: int) -> None:
         self.spans, self.pane, self.width = spans, pane, width
         self.stride = max(STRIDE, pane)
         self.every = tuple(max(1, round(span * pane / OVERLAP / self.stride)) for span in spans)
-        """Of how many looks one is at windows of a span."""
+        """Looks per window of each span: one in this many looks is at a window of the span."""
         self.days: dict[int, LearnedDay] = {}
         self.last = BEGINNING
         """The number of the newest look."""
@@ -60,7 +62,7 @@ class Days:
     def looks(self, oldest: int, until: int) -> Iterator[Look]:
         """Yield the looks at panes from `oldest` to `until` that have not been taken, oldest first.
 
-        A look is taken by being asked for; the next one is found when the one before has been dealt with.
+        A look counts as taken when it is yielded; the next one is found when the one before has been processed.
         """
         while True:
             number = max(self.last + 1, self._number(oldest))
@@ -80,7 +82,7 @@ class Days:
         day.seen.setdefault(place, []).append(np.rint(np.clip(effects, 0.0, 1.0) * UNITS).astype(np.uint16))
 
     def count(self, look: Look, rows: NDArray[np.int64]) -> bool:
-        """Count the rows that came since the look before (columns x bins). Returns whether its day has any window."""
+        """Count the rows that came since the look before (columns x bins). Return whether its day has any window."""
         day = self.days.get(self.day_of(look))
         if day is None:
             return False
@@ -96,7 +98,7 @@ class Days:
         return np.array([day for day, _ in found], np.int64), effects
 
     def packed(self, day: int) -> bytes:
-        """Return a day for a table, with the newest look that it has."""
+        """Return a day as bytes for a table, with the number of the newest look."""
         found = self.days[day]
         rows = np.zeros(0, np.int64) if found.rows is None else found.rows.ravel()
         parts = [_HEAD.pack(self.last, len(found.seen), len(rows)), rows.astype("<i8").tobytes()]
@@ -105,7 +107,7 @@ class Days:
         return zlib.compress(b"".join(parts), 1)
 
     def load(self, day: int, packed: bytes) -> None:
-        """Take a day as it was packed."""
+        """Load a day from the bytes that `packed` returned."""
         raw = zlib.decompress(packed)
         last, spans, rows = _HEAD.unpack_from(raw)
         at = _HEAD.size + 8 * rows
@@ -120,12 +122,12 @@ class Days:
         self.last = max(self.last, last)
 
     def _end(self, number: int) -> int:
-        """The last pane that ends at or before a look."""
+        """Return the last pane that ends at or before a look."""
         within = number * GOLDEN % 1.0 if self.stride > self.pane else 0.0
         return int(((number + within) * self.stride + 1e-6) // self.pane) - 1
 
     def _number(self, pane: int) -> int:
-        """The first look that has a pane."""
+        """Return the first look whose end is this pane or a later one."""
         number = int((pane + 1) * self.pane // self.stride) - 1
         while self._end(number) < pane:
             number += 1

@@ -1,6 +1,7 @@
-"""How far windows of a reference are from the rest of it, less what sampling alone brings.
+"""Distances of windows of a reference from the rest of it, less what sampling alone brings.
 
-Against the rest, not the whole: a window is a part of the whole, and the longer it is, the more it resembles it.
+Windows are compared with the rest, not with the whole: a window is a part of the whole, and a longer one is more like
+it.
 """
 
 from __future__ import annotations
@@ -19,24 +20,24 @@ EXPECTED_SQUARE = np.pi**2 / 12.0
 
 
 def without_sampling(statistic: Floats, rows: Floats) -> Floats:
-    """Return KS statistics without what sampling brings, of so many effective rows: sqrt(D^2 - its mean square).
+    """Return KS statistics without what sampling brings, for this many effective rows: sqrt(D^2 - its mean square).
 
-    Of windows without any difference that is near 0. Where there is one, sampling adds to D much less than it would by
-    itself, as the root of a sum of squares does; so the result is the same from few rows and from many.
+    For windows without any difference the result is near 0. Where there is one, sampling adds to D much less than it
+    would by itself, as the root of a sum of squares does. So the result is the same from few rows and from many.
     """
     square = statistic * statistic - EXPECTED_SQUARE / np.maximum(rows, 1.0)
     return np.asarray(np.sqrt(np.maximum(square, 0.0)), np.float64)
 
 
 def sampling_share(share: Floats, rows: Floats) -> Floats:
-    """Return the standard deviation of a share, of so many effective rows."""
+    """Return the standard deviation of a share, for this many effective rows."""
     return np.asarray(np.sqrt(share * (1.0 - share) / np.maximum(rows, 1.0)), np.float64)
 
 
 def ks_distances(slots: Slots, codes: Integers, windows: RowWindows) -> Floats:
     """Return the KS statistic of each window's numbers against the rest's, without what sampling brings.
 
-    `codes`: each row's slot. 0 where a side has no value.
+    `codes`: each row's slot. The result is 0 where a side has no value.
     """
     valued = codes < slots.missing
     cuts = _cuts(slots)
@@ -45,7 +46,7 @@ def ks_distances(slots: Slots, codes: Integers, windows: RowWindows) -> Floats:
     n, total = counts.sum(axis=1), int(valued.sum())
     within = np.cumsum(counts, axis=1)[:, :-1] / np.maximum(n, 1)[:, None]
     whole = np.cumsum(np.bincount(bins, minlength=len(cuts) + 2)[:-1])[:-1] / max(total, 1)
-    # of the whole a share w is the window, so that F_window - F_whole = (1 - w) (F_window - F_rest)
+    # the window is a share w of the whole, so that F_window - F_whole = (1 - w) (F_window - F_rest)
     rest = 1.0 - n / max(total, 1)
     largest = np.abs(within - whole).max(axis=1, initial=0.0) / np.maximum(rest, 1e-9)
     there = (n > 0) & (rest > 0.0)
@@ -88,7 +89,7 @@ def missing_rises(slots: Slots, codes: Integers, windows: RowWindows) -> Floats:
 
 
 def unseen_rises(slots: Slots, codes: Integers, windows: RowWindows) -> Floats:
-    """Return the share of each window's rows in categories that occur nowhere else, above that of single ones."""
+    """Return the rise of each window's share of rows in categories that occur nowhere else, above that of singles."""
     seen = windows.counts(np.minimum(codes, slots.unseen), slots.unseen + 1)[:, :-1]
     whole = np.bincount(np.minimum(codes, slots.unseen), minlength=slots.unseen + 1)[:-1]
     alone = np.where(seen == whole, seen, 0).sum(axis=1)

@@ -1,4 +1,4 @@
-"""From the first days of a live stream to what is usual of it: the bound of a reference, without days of a fault."""
+"""Usual effects from the first days of a live stream: the bound as for a reference, without days of a fault."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from app.core.usual.spans import DAY, FEWEST_WINDOWS, MOST
 Integers = NDArray[np.int64]
 RARE = 0.25
 FEWEST_A_DAY = 3
-"""Windows of a length that show what most of a day was like."""
+"""Minimum number of windows of a length on a day that show what most of the day was like."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaysSeen:
     """The windows of one span (seconds): the day on which each ended, and its effects (windows x width).
 
-    `side_by_side`: how many windows that do not overlap these are worth. `in_all`: how many the whole time has, as many
-    as those of a reference are looked at. `share`: of the looks, those at which a window had rows enough.
+    `side_by_side`: the equivalent number of windows that do not overlap. `in_all`: how many the whole time has, at
+    most as many as are used of a reference. `share`: the share of the looks at which a window had enough rows.
     """
 
     span: float
@@ -41,13 +41,13 @@ class DaysSeen:
         return usual_bound(effects, worth, exceeding * worth / max(self.in_all, 1.0))
 
     def without(self, faulty: set[int]) -> NDArray[np.bool_]:
-        """Return which windows have no row of these days."""
+        """Return whether each window has no row of these days."""
         covered = ceil(self.span / DAY)
         return ~np.isin(self.days, [day + after for day in faulty for after in range(covered + 1)])
 
 
 def seen_at(days: Days) -> list[DaysSeen]:
-    """Return the windows of each span that was seen often enough to say what is usual."""
+    """Return the windows of each span that was seen often enough to learn its usual effect."""
     found = []
     for place, span in enumerate(days.spans):
         ended, effects = days.at(place)
@@ -61,11 +61,11 @@ def seen_at(days: Days) -> list[DaysSeen]:
 
 
 def faulty_days(seen: Sequence[DaysSeen], place: int, floor: float, exceeding: float) -> set[int]:
-    """Return the days on which something was wrong, and those beside them: one run of days far beyond all others.
+    """Return the days of a fault, and their neighbours: one run of days far beyond all others.
 
-    Most of their windows are above the floor, and twice as far as the bound of those of the other days, or more than
-    half of the way from there to the end at 1. Days that stand out here and there, by less, or for some hours are
-    storms, and usual. At least FEWEST_WINDOWS days are left.
+    Most of their windows are above the floor. They are also twice as far as the bound of the other days' windows, or
+    more than half of the way from this bound to the end at 1. Single days that stand out, by less, or for some hours
+    are storms, and usual. At least FEWEST_WINDOWS days are left.
     """
     faulty: set[int] = set()
     for one in seen:
@@ -98,8 +98,8 @@ def _far(bound: float) -> float:
 def without_difference(bounds: Sequence[float], away: float, floor: float, longest: Floats) -> tuple[float, ...]:
     """Return usual effects without a difference from the reference that has been there from the first day on.
 
-    That does not come and go. `away`: how far all rows together are; it is a difference where that is `floor` or more,
-    and the windows of the `longest` span are away by about as much (their effects lie within half of it).
+    Such a difference is constant. `away`: the distance of all rows together. It is a difference where it is `floor`
+    or more, and the windows of the `longest` span are away by about as much (their effects lie within half of it).
     """
     if away < floor or not len(longest) or longest.max() - longest.min() > away / 2.0:
         return tuple(bounds)
@@ -109,8 +109,8 @@ def without_difference(bounds: Sequence[float], away: float, floor: float, longe
 def bounds(seen: Sequence[DaysSeen], place: int, faulty: set[int], exceeding: float) -> tuple[float, ...]:
     """Return the usual effect at each span, without some days.
 
-    Of a short span few windows have rows enough. Where fewer than RARE of the looks saw one, it is taken to be no less
-    than that of the next longer span.
+    Few windows of a short span have enough rows. Where fewer than RARE of the looks saw one, the effect is taken to
+    be no less than that of the next longer span.
     """
     found: list[float] = []
     for one in reversed(seen):

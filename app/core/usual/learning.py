@@ -1,4 +1,4 @@
-"""What is usual of a reference whose rows have times."""
+"""Learning of the usual effects of a reference whose rows have times."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ Values = NDArray[np.generic] | Sequence[str | None]
 
 
 def learn(layout: Layout, columns: Sequence[Values], times: Floats, spans: tuple[float, ...]) -> ReferenceUsual | None:
-    """Learn from a reference how far its windows differ from the rest of it; None where its times say nothing.
+    """Learn from a reference how far its windows differ from the rest; None where its times are not sufficient.
 
     `columns`: in the layout's order, numbers as arrays (NaN where missing), categories as their names (None where
-    missing). `times`: epoch seconds, NaN where a row has none. `spans`: the lengths in seconds that the stream judges.
+    missing). `times`: epoch seconds, NaN where a row has none. `spans`: the lengths in seconds that the stream
+    judges.
     """
     order = in_order(times)
     ordered = times[order]

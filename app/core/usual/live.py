@@ -1,4 +1,4 @@
-"""What is usual of a live stream whose reference has no times: learned from its first weeks, frozen from then on."""
+"""Usual effects of a live stream whose reference has no times: learned from its first weeks, then frozen."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from app.core.usual.spans import DAY, FEWEST_ROWS, learned_spans
 from app.core.usual.weeks import Weeks, needed_days
 
 LATER = 1.5
-"""Times the retention: by then the join has looked through a pane for the last time, as it does three times in one."""
+"""Factor of the retention after which the join, which sweeps three times in it, has swept a pane for the last time."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsualState:
-    """By what windows are judged: what is usual of the `reference`, of the `live` stream, or nothing, while `learning`.
+    """Source of the usual effects for windows: the `reference`, the `live` stream, or none, while `learning`.
 
-    `since`, `until`: the time that it was learned from, in epoch seconds; of one that learns, when it will be over if
+    `since`, `until`: the time that was learned from, in epoch seconds. While learning `until` is the expected end if
     predictions come on each day, None before the first. `days`: with predictions so far, of those that it `needs`.
     """
 
@@ -43,7 +43,7 @@ class UsualState:
 
 
 class LiveUsual:
-    """What is usual of the columns and of the metrics, as far as it is known."""
+    """The usual effects of the columns and of the metrics, as far as they are learned."""
 
     def __init__(self, layout: Layout, outcomes: OutcomeLayout, monitoring: Monitoring) -> None:
         windows, needs = monitoring.windows, needed_days(monitoring.windows)
@@ -54,7 +54,7 @@ class LiveUsual:
         self._with_metrics: ReferenceUsual | None = None
 
     def at(self, end: int) -> ReferenceUsual | None:
-        """Return what is usual of the window that ends with a pane; None where that is not known."""
+        """Return the usual effects for the window that ends with a pane; None where they are not known."""
         usual = self.columns.learned
         if usual is None or end < self.columns.first:
             return None
@@ -66,7 +66,7 @@ class LiveUsual:
         return self._with_metrics
 
     def state(self, end: int) -> UsualState:
-        """Return by what the window that ends with a pane is judged."""
+        """Return the state of the usual effects for the window that ends with a pane."""
         known, days, needs = self.at(end), sorted(self.columns.days.days), self.columns.needs
         if known is not None:
             return UsualState("live", known.since, known.until, needs, needs)
@@ -74,12 +74,12 @@ class LiveUsual:
             return UsualState("learning", self.columns.learned.since, self.columns.learned.until, needs, needs)
         if not days:
             return UsualState("learning", days=0, needs=needs)
-        whole = len(days) - 1  # the first one may have begun before
+        whole = len(days) - 1  # the first day may be incomplete
         return UsualState("learning", days[0] * DAY, (days[-1] + 1 + needs - whole) * DAY, whole, needs)
 
 
 def _spans(monitoring: Monitoring, needs: int) -> tuple[int, ...]:
-    """The spans, in panes, that a stream judges and of which so many days have several."""
+    """Return the spans, in panes, that a stream judges and that occur several times in this many days."""
     pane, most = monitoring.windows.pane, monitoring.windows.most_panes
     judged = tuple(span * pane for span in spans_of(monitoring.windows.panes, most))
     lengths = (round(one / pane) for one in learned_spans(judged, needs * DAY))
@@ -87,7 +87,7 @@ def _spans(monitoring: Monitoring, needs: int) -> tuple[int, ...]:
 
 
 class ColumnWeeks(Weeks[ReferenceUsual]):
-    """The first weeks of the columns: windows of each span are looked at once no late prediction can come."""
+    """The first weeks of the columns. Windows of each span are looked at once no late prediction can come."""
 
     def __init__(self, layout: Layout, monitoring: Monitoring, spans: tuple[int, ...], needs: int) -> None:
         windows = monitoring.windows
@@ -98,12 +98,12 @@ class ColumnWeeks(Weeks[ReferenceUsual]):
 
     @property
     def long_spans(self) -> tuple[int, ...]:
-        """Return the spans that are longer than a window and have panes of their own kept for them."""
+        """Return the spans longer than a window for which panes are kept separately."""
         wanted = {round(span / self.days.pane) for span in (DAY, 2 * DAY)}
         return tuple(span for span in self.days.spans if span in wanted and span > self.monitoring.windows.panes)
 
     def take(self, look: Look, suffixes: Suffixes, newest: int) -> None:
-        """Take windows that end with a look. `newest`: the span that has the rows since the look before."""
+        """Take windows that end with a look. `newest`: the span with the rows since the look before."""
         effects = effects_against_reference(self._layout, suffixes)
         for place in look.places:
             if self.days.spans[place] in suffixes.spans:
@@ -114,9 +114,9 @@ class ColumnWeeks(Weeks[ReferenceUsual]):
             self.unsaved.add(self.days.day_of(look))
 
     def _learn(self) -> ReferenceUsual:
-        """Return what the days show, but for those of a fault.
+        """Return the usual effects of the days, without those of a fault.
 
-        Where a column has been another one than its reference's from the first day on, that is taken off.
+        A column's constant difference from its reference, present from the first day on, is subtracted.
         """
         windows = seen_at(self.days)
         columns = learned_slots(self._layout)

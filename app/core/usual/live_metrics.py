@@ -1,6 +1,6 @@
-"""What is usual of metrics in a live stream whose reference has no times: how much worse its first weeks were at times.
+"""Usual drops of metrics in a live stream whose reference has no times, learned from its first weeks.
 
-Truth comes late. So a window is looked at once the join has said that nothing of it can change any more.
+Truth comes late. So a window is looked at once the join has reported that nothing in it can change any more.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class MetricWeeks(Weeks[Drops]):
         )
 
     def _drops(self, outcomes: Pane) -> Iterator[tuple[str, float]]:
-        """Yield by how much each metric is worse than its baseline, without sampling, as a share that ends at 1."""
+        """Yield each metric's drop below its baseline, without sampling, as a share that ends at 1."""
         for metric in metrics_of(self._layout, outcomes, CONFIDENCE):
             baseline = self._profile.baseline.get(metric.name)
             scale = None if baseline is None else scale_of(metric.name, baseline, self._profile.prediction.scale)
@@ -71,9 +71,9 @@ class MetricWeeks(Weeks[Drops]):
             yield metric.name, drop / (1.0 + drop) if metric.name in UNLIMITED else min(drop, 1.0)
 
     def _learn(self) -> Drops:
-        """Return what the days show, but for those of a fault in any metric.
+        """Return the usual drops of the days, without those of a fault in any metric.
 
-        What the model is worse by from the first day on is taken off: the drop of the middle window.
+        A drop that is present from the first day on is subtracted: the drop of the middle window.
         """
         windows = seen_at(self.days)
         floors = [limit_of(self.monitoring.performance, name, 0.0) for name in self.names]

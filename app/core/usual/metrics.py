@@ -1,4 +1,4 @@
-"""What is usual of metrics: how much worse windows of a reference are than the rest, without what sampling brings.
+"""Usual drops of metrics: how much worse windows of a reference are than the rest, without what sampling brings.
 
 A model is worse on some days than on others though nothing has changed: it does not foresee what a storm delays.
 """
@@ -21,18 +21,21 @@ from app.core.usual.bound import usual_bound
 from app.core.usual.spans import in_order, row_windows
 
 MOST = 400
-"""Windows of one length whose metrics are computed, evenly spread where there are more."""
+"""Maximum windows of one length whose metrics are computed, evenly spread where there are more."""
 EXCEEDING = 0.05
-"""Of all windows of one length in a time as long as the reference's, how many exceed what is usual. Fewer than for
-columns: a metric is worse on the few worst days of a season, of which a reference has hardly any."""
+"""Number of windows of one length, in a time as long as the reference's, that exceed the usual drop.
+
+It is smaller than for columns: a metric is worse on the few worst days of a season, of which a reference has hardly
+any.
+"""
 CONFIDENCE = 0.95
-"""Of the interval that an error of sampling is taken from."""
+"""Confidence of the interval from which the sampling error is taken."""
 UNLIMITED = LOSSES | {"r2"}
-"""Metrics whose drop, as a share of the baseline, has no end."""
+"""Metrics whose drop, as a share of the baseline, is unlimited."""
 
 
 def learn_metrics(profile: Profile, usual: ReferenceUsual, rows: OutcomeRows, times: Floats) -> ReferenceUsual:
-    """Return what is usual with that of each metric that has a baseline. `times`: of the rows, NaN where unknown."""
+    """Return `usual` with the usual drop of each metric that has a baseline. `times`: of the rows, NaN if unknown."""
     order = in_order(times)
     layout, ordered = outcome_layout(profile), times[order]
     whole = {metric.name: metric.value for metric in metrics_of(layout, pane_of_rows(layout, rows.pick(order)))}
@@ -52,9 +55,10 @@ def learn_metrics(profile: Profile, usual: ReferenceUsual, rows: OutcomeRows, ti
 def _drops(
     profile: Profile, layout: OutcomeLayout, rows: OutcomeRows, total: int, whole: Mapping[str, float | None]
 ) -> Iterator[tuple[str, float]]:
-    """Yield by how much each metric is worse in a window than in the rest, as a share of its scale, without sampling.
+    """Yield by how much each metric is worse in a window than in the rest, as a share of its scale.
 
-    Of the whole a share w is the window, so that its difference from the whole is (1 - w) times that from the rest.
+    What sampling brings is taken off. The window is a share w of the whole, so that its difference from the whole is
+    (1 - w) times that from the rest.
     """
     for metric in metrics_of(layout, pane_of_rows(layout, rows), CONFIDENCE):
         centre, baseline = whole.get(metric.name), profile.baseline.get(metric.name)
@@ -66,7 +70,7 @@ def _drops(
 
 
 def sampling_of(metric: Metric) -> float:
-    """Return what sampling brings to a metric that is worse, and what its value is not exact by."""
+    """Return the sampling error of a metric in the worse direction, plus its error bound."""
     low, high = metric.interval or (0.0, 0.0)
     value = metric.value or 0.0
     towards = value - low if metric.name in LOSSES else high - value
@@ -74,7 +78,7 @@ def sampling_of(metric: Metric) -> float:
 
 
 def _bound(name: str, seen: Floats, side_by_side: float) -> float:
-    """Return the usual drop. One without an end is bounded as drop / (1 + drop), which ends at 1 as the others do."""
+    """Return the usual drop. An unlimited one is bounded as drop / (1 + drop), which ends at 1 as the others do."""
     if name not in UNLIMITED:
         return round(usual_bound(np.minimum(seen, 1.0), side_by_side, EXCEEDING), 4)
     bound = usual_bound(seen / (1.0 + seen), side_by_side, EXCEEDING)

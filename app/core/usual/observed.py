@@ -1,4 +1,4 @@
-"""How far windows of a live stream are from its reference, without what sampling alone brings."""
+"""Effects of windows of a live stream against its reference, without what sampling alone brings."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from app.core.scales.suffixes import Suffixes
 from app.core.usual.distances import sampling_share, without_sampling
 
 BINS = 32
-"""Parts of a column's values, equally frequent in the reference, by which all rows of the first days are compared."""
+"""Number of parts of a column's values, equally frequent in the reference, for comparing all rows of the first days."""
 FAULTS = ("distribution", "missing", "unseen")
 
 
 def learned_slots(layout: Layout) -> tuple[Slots, ...]:
-    """Return the columns of which anything is learned: of a model of task `features` those alone."""
+    """Return the columns that are learned: all, or the features alone for a model of task `features`."""
     return layout.features if layout.profile.task == "features" else layout.slots
 
 
 def effects_against_reference(layout: Layout, suffixes: Suffixes) -> Floats:
-    """Return the effects at each scale: of all columns' distributions, missing and unseen values (scales x 3 columns).
+    """Return the effects at each scale: all columns' distributions, missing and unseen values (scales x 3 columns).
 
-    The same effects as those that are learned of a reference (`app.core.usual.distances`), against it as a whole.
+    They are the effects that are learned of a reference (`app.core.usual.distances`), but against the whole
+    reference.
     """
     columns = learned_slots(layout)
     found = np.zeros((len(suffixes.spans), len(FAULTS), len(columns)))
@@ -66,7 +67,7 @@ def _rises(counts: Floats, n: Floats, in_reference: Floats, reference: Floats) -
 
 
 class Binned:
-    """Rows by column and bin: a column's values in BINS parts, then those that are missing, unseen or invalid."""
+    """Rows by column and bin: a column's values in BINS parts, then its missing and invalid ones."""
 
     def __init__(self, layout: Layout) -> None:
         self.columns = learned_slots(layout)
@@ -79,7 +80,7 @@ class Binned:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Return columns x bins."""
+        """Return the shape of the counts: columns x bins."""
         return len(self.columns), BINS + 1
 
     def count(self, suffixes: Suffixes, scale: int) -> NDArray[np.int64]:
@@ -91,7 +92,7 @@ class Binned:
         return found.astype(np.int64).reshape(self.shape)
 
     def differences(self, rows: NDArray[np.int64]) -> Floats:
-        """Return how far each column's rows are from its reference, without what sampling brings (columns)."""
+        """Return the distance of each column's rows from its reference, without what sampling brings (columns)."""
         rows = rows.reshape(self.shape)
         found = np.zeros(len(self.columns))
         for i, slots in enumerate(self.columns):
@@ -111,7 +112,7 @@ class Binned:
 
 
 def _bin_of(slots: Slots) -> NDArray[np.int64]:
-    """The bin of each slot of a value: parts of equal share of numbers; the most frequent categories, and the rest."""
+    """Return the bin of each slot of a value: equal shares of numbers; the most frequent categories, and the rest."""
     if slots.column.kind == "numeric":
         return np.minimum((slots.cumulative[1:] * BINS).astype(np.int64), BINS - 1)
     ranks = np.empty(slots.missing, np.int64)
@@ -120,6 +121,6 @@ def _bin_of(slots: Slots) -> NDArray[np.int64]:
 
 
 def _shares(slots: Slots) -> Floats:
-    """The reference's share of each bin."""
+    """Return the reference's share of each bin."""
     shares = np.diff(slots.cumulative) if slots.column.kind == "numeric" else slots.shares
     return np.bincount(_bin_of(slots), shares, BINS).astype(np.float64)

@@ -1,4 +1,4 @@
-"""At which spans of time the variability of a reference is learned, and its windows of that length."""
+"""Spans of time at which the variability of a reference is learned, and its windows of these lengths."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ Integers = NDArray[np.int64]
 
 DAY, WEEK = 86_400.0, 7 * 86_400.0
 OVERLAP = 4
-"""Each window begins a quarter of its length after the one before."""
+"""Number of windows that overlap: each window begins a quarter of its length after the one before."""
 MOST = 2000
-"""Windows of one length that are looked at, evenly spread where there are more."""
+"""Maximum windows of one length that are used, evenly spread where there are more."""
 FEWEST_ROWS = 8
-"""A window with fewer rows says nothing of what is usual."""
+"""Minimum rows of a window that is learned from."""
 FEWEST_WINDOWS = 4
-"""Side by side: a reference says nothing of spans of which it has fewer."""
+"""Minimum number of windows side by side; spans with fewer are not learned."""
 
 
 def learned_spans(spans: tuple[float, ...], duration: float) -> tuple[float, ...]:
-    """Return the spans (seconds, ascending) at which a reference of this duration shows what is usual.
+    """Return the spans (seconds, ascending) at which a reference of this duration shows the usual effects.
 
-    `spans`: those that the stream judges; days and weeks are added, since much repeats itself by them.
+    `spans`: those that the stream judges; days and weeks are added, since many patterns repeat by them.
     """
     wanted = {*spans, DAY, 2 * DAY, WEEK, 2 * WEEK, 4 * WEEK}
     return tuple(sorted(span for span in wanted if span * FEWEST_WINDOWS <= duration))
@@ -33,9 +33,9 @@ def learned_spans(spans: tuple[float, ...], duration: float) -> tuple[float, ...
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowWindows:
-    """Windows of one length over rows in the order of their times: window i has the rows from `first[i]` to `last[i]`.
+    """Windows of one length over rows in time order: window i has the rows from `first[i]` to `last[i]`.
 
-    `side_by_side`: how many windows that do not overlap these are worth.
+    `side_by_side`: the equivalent number of windows that do not overlap.
     """
 
     first: Integers
@@ -44,11 +44,11 @@ class RowWindows:
 
     @property
     def n(self) -> Integers:
-        """Return each window's rows."""
+        """Return each window's number of rows."""
         return self.last - self.first
 
     def thinned(self, most: int) -> RowWindows:
-        """Return at most so many of these windows, evenly spread."""
+        """Return at most `most` of these windows, evenly spread."""
         step = -(-len(self.first) // most)
         if step <= 1:
             return self
@@ -72,9 +72,9 @@ def in_order(times: Floats) -> Integers:
 
 
 def row_windows(times: Floats, span: float) -> RowWindows:
-    """Return the windows of one length (seconds) over ascending times, but for those with hardly any row.
+    """Return the windows of one length (seconds) over ascending times, without those with hardly any row.
 
-    A window that holds half of the rows or more has no rest to be compared with, and is left out too.
+    A window that has half of the rows or more has no rest to be compared with, and is left out too.
     """
     duration = float(times[-1] - times[0])
     stride = max(span / OVERLAP, (duration - span) / MOST)

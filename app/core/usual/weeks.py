@@ -1,4 +1,4 @@
-"""The first weeks of a live stream: looked at until there are days enough to learn from."""
+"""The first weeks of a live stream: looked at until there are enough days to learn from."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from app.core.usual.days import Days, Look
 from app.core.usual.spans import DAY, FEWEST_WINDOWS
 
 LEAST_DAYS = 14
-"""Whole days that are learned from at least: each weekday twice, and enough of them to see what bad ones look like."""
+"""Minimum whole days that are learned from: each weekday twice, and enough days to include bad ones."""
 T = TypeVar("T")
 
 
 def needed_days(windows: Windows) -> int:
-    """Return how many whole days are learned from: LEAST_DAYS, and as many as four windows side by side have."""
+    """Return how many whole days are learned from: LEAST_DAYS, or more if four windows side by side need more."""
     return max(LEAST_DAYS, ceil(FEWEST_WINDOWS * windows.panes * windows.pane / DAY))
 
 
 class Weeks(ABC, Generic[T]):
-    """Days that are learned from, then what was `learned` of them, which holds for windows from pane `first` on.
+    """Days that are learned from, then the `learned` result, which is valid for windows from pane `first` on.
 
-    All of it is a function of the panes, by their event time: each is looked at once nothing in it can change any more.
-    `lag`: panes after which that is so.
+    The state is a function of the panes, by their event time: each pane is looked at once nothing in it can change
+    any more. `lag`: panes after which this is so.
     """
 
     def __init__(self, days: Days, needs: int, lag: int) -> None:
@@ -33,14 +33,14 @@ class Weeks(ABC, Generic[T]):
         self.learned: T | None = None
         self.first = 0
         self.unsaved: set[int] = set()
-        """Days that are not in the table as they are."""
+        """Days that are not saved in the table in their present state."""
         self.fresh = False
-        """Whether what was learned is not in the table yet."""
+        """State flag: the learned result is not saved in the table yet."""
 
     def looks(self, oldest: int, until: int, judged: int | None = None) -> Iterator[Look]:
-        """Yield what is to be looked at up to a pane, until enough is known: after whole days, the first one left out.
+        """Yield the looks up to a pane, until enough is known: after whole days, the first one left out.
 
-        `judged`: the newest window that was judged, where what is learned must hold for none before.
+        `judged`: the newest window that was judged, if the learned result must not apply to windows up to it.
         """
         if self.learned is not None:
             return
@@ -53,9 +53,9 @@ class Weeks(ABC, Generic[T]):
             yield look
 
     def resume(self, learned: T, first: int) -> None:
-        """Go on with what was learned."""
+        """Continue with a learned result."""
         self.learned, self.first = learned, first
 
     @abstractmethod
     def _learn(self) -> T:
-        """Return what the days show."""
+        """Return the result of the days."""

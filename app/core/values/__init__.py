@@ -1,6 +1,6 @@
-"""Raw cells as values of their columns: the one place that says what a cell means, wherever it comes from.
+"""Raw cells as values of their columns: the single definition of a cell's meaning, whatever its source.
 
-`cell`: Python objects as cells. `reading`: how a column's cells become numbers or category names. `precision`: float32
-beside float64. `times`: which times are believed. `accepted`: what every reader takes of an event. `kind`: what a
-column is, decided once over the whole reference.
+`cell`: Python objects as cells. `reading`: how a column's cells become numbers or category names. `precision`:
+float32 compared with float64. `times`: which times are believed. `accepted`: which events every reader accepts.
+`kind`: a column's kind, decided once from the whole reference.
 """

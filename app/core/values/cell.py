@@ -1,4 +1,4 @@
-"""Cells: the scalars that tables, events and callers hold, whatever library made them."""
+"""Cells: the scalars of tables, events and callers, whichever library made them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COLLECTIONS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 
 
 class UnreadableCellError(TypeError):
-    """A value that is no cell: a list, an object, a duration. Its text says what the value is."""
+    """Error for a value that is no cell: a list, an object, a duration. Its text names the value's type."""
 
 
 def cell_of(value: object) -> Cell:  # noqa: PLR0911 (one for each kind of object)
@@ -69,7 +69,7 @@ def _text_of(value: bytes) -> str:
 
 
 def _other(value: object) -> Cell:
-    """Convert what only its attributes describe: numpy's scalars, and dates and times of any library."""
+    """Convert objects that only their attributes describe: numpy's scalars, and dates and times of any library."""
     dtype = getattr(value, "dtype", None)
     if dtype is not None and getattr(value, "ndim", 0) == 0:
         if dtype.kind == "M":  # numpy's own datetime64: its item is a bare integer at nanoseconds
@@ -77,7 +77,7 @@ def _other(value: object) -> Cell:
             return None if text == "NaT" else text
         if dtype.kind in "biufSU":
             item = value.item()  # type: ignore[attr-defined]  # numpy's scalars have it
-            return cell_of(float(item) if dtype.kind == "f" else item)  # a long double's item is itself
+            return cell_of(float(item) if dtype.kind == "f" else item)  # item() of a long double returns a long double
     elif dtype is not None:
         raise UnreadableCellError("a list")
     isoformat = getattr(value, "isoformat", None)

@@ -1,6 +1,6 @@
-"""Values that are people's: dropped, or replaced by a keyed hash, before anything is sent to Kafka.
+"""Hiding of personal values: they are dropped, or replaced by a keyed hash, before anything is sent to Kafka.
 
-A hash is HMAC-SHA-256 of the value as it is spelt: equal values stay equal, and without the key nobody can try out
+A hash is HMAC-SHA-256 of the value as it is spelled. Equal values stay equal, and without the key nobody can try out
 which value it was.
 """
 
@@ -21,20 +21,20 @@ Value = str | int | float | bool | Decimal | None
 Cell = str | int | float | bool | None
 
 DIGITS = 32
-"""Of a hash, hexadecimal: 128 bits."""
+"""Hexadecimal digits of a hash: 128 bits."""
 CHECKED = b"driftline: the key of hashed columns"
 
 
 @dataclass(frozen=True, slots=True)
 class Hiding:
-    """Which values of a model are dropped, and which are hashed, by the names of features and of metadata."""
+    """Values of a model that are dropped or hashed, by the names of features and of metadata."""
 
     redact: frozenset[str]
     hashed: frozenset[str]
     key: bytes = b""
 
     def row(self, values: Mapping[str, Cell]) -> dict[str, Cell]:
-        """Return what may be passed on of one row."""
+        """Return one row with the values hidden."""
         return {
             name: self.value(value) if name in self.hashed else value
             for name, value in values.items()
@@ -42,7 +42,7 @@ class Hiding:
         }
 
     def value(self, value: Value) -> str | None:
-        """Return the hash of a value, `h` and 32 digits; of a missing one none."""
+        """Return the hash of a value, `h` and 32 digits; None for a missing value."""
         if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
             return None
         text = unicodedata.normalize("NFC", value) if isinstance(value, str) else spelled(value)
@@ -51,5 +51,5 @@ class Hiding:
 
 
 def check_of(key: bytes) -> str:
-    """Return what tells one key from another, and nothing of it."""
+    """Return a check value that identifies a key without revealing it."""
     return hmac.new(key, CHECKED, hashlib.sha256).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What a column is: numbers or categories, and how its cells are read. Decided once, over the whole reference."""
+"""The kind of a column: numbers or categories, and how its cells are read. Decided once, from the whole reference."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from app.core.values.reading import (
 Kind = Literal["numeric", "categorical"]
 
 MOST_INVALID = 0.05
-"""A column of numbers may have this share of cells that are none; with more it is one of categories."""
+"""Maximum share of invalid cells of a numeric column; with more the column is categorical."""
 CODES = 0.01
-"""Whole numbers with a leading zero in more than this share of the cells are codes: 01234 is no 1234."""
+"""Share of cells with a leading zero above which whole numbers are codes: 01234 is not 1234."""
 MANY = 100
-"""More different values than this are many."""
+"""Number of different values above which they count as many."""
 ID_LIKE = 0.5
-"""Different values in more than this share of the rows (and more than MANY) are ids, or texts for people."""
+"""Share of different values in the rows above which (if more than MANY) they are ids, or texts for people."""
 FEWEST_COUNTED = 50
 """Rows from which on consecutive whole numbers are a count of the rows."""
 
@@ -48,7 +48,7 @@ _ID_NAME = re.compile(r"(?i:(?:^|[_\W])(?:id|uuid|guid|key)$)|[a-z0-9](?:Id|ID)$
 
 @dataclass(frozen=True, slots=True)
 class KindDecision:
-    """A column's kind, the reading of its cells, and why, in words for people.
+    """A column's kind, the reading of its cells, and the reason, as text for people.
 
     `dates`: the column holds dates or times.
     """
@@ -61,7 +61,7 @@ class KindDecision:
 
 @dataclass(frozen=True, slots=True)
 class MissingWords:
-    """Texts that are a missing value, by kind; None means the default."""
+    """Texts that mean a missing value, by kind; None means the default."""
 
     numeric: tuple[str, ...] | None = None
     categorical: tuple[str, ...] | None = None
@@ -76,10 +76,10 @@ def decide(
     given: Kind | None = None,
     decimal: str = ".",
 ) -> KindDecision:
-    """Decide what a column is, from all its cells.
+    """Decide a column's kind from all its cells.
 
-    `typed`: the file says itself what is text (JSON, Parquet), so that a text of digits is a code. `given`: the kind
-    that the configuration names. `decimal`: the decimal mark of texts. A column without a value is one of categories.
+    `typed`: the file format distinguishes text (JSON, Parquet), so that a text of digits is a code. `given`: the kind
+    that the configuration names. `decimal`: the decimal mark of texts. A column without a value is categorical.
     """
     missing = MissingWords() if missing is None else missing
     if isinstance(cells, np.ndarray):
@@ -106,7 +106,7 @@ def _categorical(cells: Sequence[Cell], missing: MissingWords, reason: str) -> K
 
 @dataclass(frozen=True, slots=True)
 class _Tally:
-    """What the cells of a column look like; `present` of them are no missing number."""
+    """Counts of the cells of a column by their form; `present` of them are no missing number."""
 
     present: int
     numbers: int
@@ -149,7 +149,7 @@ class _Tally:
             return False
         if self.codes > CODES * self.present or (self.codes and self.fixed_width):
             return False
-        only_texts = self.texts >= self.numbers  # numbers beside a few texts are numbers
+        only_texts = self.texts >= self.numbers  # numbers with a few texts among them are numbers
         return not typed or not only_texts or (self.fractions > 0 and self.distinct > MANY)
 
     @property
@@ -168,9 +168,9 @@ class _Tally:
 
 
 def not_a_feature(name: str, cells: Sequence[Cell] | Floats, decision: KindDecision) -> str:
-    """Return why a column is no feature, in words; empty where it may be one.
+    """Return why a column is no feature, as text; empty where it may be one.
 
-    No features are counts of the rows, ids, texts for people, and dates and times.
+    Counts of the rows, ids, texts for people, and dates and times are no features.
     """
     if decision.dates:
         return "holds dates or times"

@@ -1,4 +1,4 @@
-"""Numbers in the precision that a reference had: float32 beside float64."""
+"""Numbers in the precision that a reference had: float32 compared with float64."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Floats = NDArray[np.float64]
 Precision = Literal["float64", "float32", "float16"]
 
 EXACT_IN_A_FLOAT = 1 << 53
-"""Up to it every whole number is a double."""
+"""Bound up to which every whole number is a double."""
 WRITTEN = (1e-6, 1e7)
-"""Sizes of numbers of which decimals repeat, so that it matters whether two are equal."""
+"""Sizes of numbers whose decimals repeat, so that it matters whether two are equal."""
 SIMPLE = 4096.0
-"""A fraction such as 1/16384 is a double of its own right; of float32 decimals one in 4,096 looks like one."""
+"""Denominator of simple fractions: 1/16384 is a double itself; of float32 decimals 1 in 4,096 looks like one."""
 LARGEST_EXACT_POWER = 22
-"""10 to this power is a double, so that one multiplication or division by it is rounded once."""
+"""Largest exact power: 10 to this power is a double, so that one multiplication or division by it is rounded once."""
 
 
 def in_precision(floats: Floats, precision: Precision) -> Floats:
@@ -35,11 +35,11 @@ def in_precision(floats: Floats, precision: Precision) -> Floats:
 
 
 def as_written(floats: Floats) -> Floats:
-    """Return floats with those that only a float32 explains as the shortest decimal of that float32.
+    """Return floats, with each that only a float32 explains replaced by the shortest decimal of that float32.
 
-    Such a number equals its own float32, is not whole, is no multiple of a power of two by less than SIMPLE, has no
-    decimal of nine digits or fewer, and is of a size that people write down (WRITTEN): of doubles that were never a
-    float32, one in 2^29 does.
+    Such a number equals its own float32, is not whole, and is no multiple of a power of two by less than SIMPLE. It
+    has no decimal of nine digits or fewer, and is of a size that people write down (WRITTEN). Of doubles that were
+    never a float32, one in 2^29 is such a number.
     """
     size = np.abs(floats)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -60,10 +60,10 @@ def as_written(floats: Floats) -> Floats:
 
 
 def shortest_decimals(floats: Floats, precision: Precision) -> Floats:
-    """Return numbers that a narrower type held as the shortest decimals that name them there.
+    """Return numbers of a narrower type as the shortest decimals that identify them in this type.
 
-    Nine significant digits name every float32, five every float16 (IEEE 754, 5.12.2). Whole numbers and what is not
-    finite stay.
+    Nine significant digits identify every float32, five every float16 (IEEE 754, 5.12.2). Whole numbers and values
+    that are not finite are unchanged.
     """
     if precision == "float64":
         return floats
@@ -81,7 +81,7 @@ def shortest_decimals(floats: Floats, precision: Precision) -> Floats:
 
 
 def _rounded(values: Floats, digits: int) -> Floats:
-    """Round finite values, none of them 0, to so many significant digits: to the doubles that such decimals are."""
+    """Round finite values, none of them 0, to this many significant digits: to the doubles of such decimals."""
     exponent = digits - 1 - np.floor(np.log10(np.abs(values)))
     scale = 10.0 ** np.minimum(np.abs(exponent), LARGEST_EXACT_POWER)
     found: Floats = np.where(exponent >= 0, np.rint(values * scale) / scale, np.rint(values / scale) * scale)

@@ -1,4 +1,4 @@
-"""How the cells of one column are read: as numbers, or as category names of one spelling each."""
+"""Reading of the cells of one column: as numbers, or as category names of one spelling each."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from app.core.values.precision import Floats, Precision
 Mask = NDArray[np.bool_]
 
 Spelling = Literal["text", "whole", "boolean"]
-"""How a column spells its categories: as they stand, as whole numbers, or as `true` and `false`."""
+"""Spelling of a column's categories: unchanged texts, whole numbers, or `true` and `false`."""
 
 MISSING_NUMBERS = ("", "nan", "na", "n/a", "null", "none")
-"""Texts that are a missing number, in lower case and without the spaces around them."""
+"""Texts that mean a missing number, in lower case and without surrounding spaces."""
 MISSING_CATEGORIES = ("",)
-"""Texts that are a missing category. Every other text is a category: NA is Namibia."""
+"""Texts that mean a missing category. Every other text is a category: NA is Namibia."""
 
 MOST_BITS = 10_000
-"""Of a whole number that is spelled in decimal digits."""
+"""Bits of a whole number from which on it is spelled in hexadecimal, not in decimal digits."""
 
 _INFINITIES = {
     "inf": math.inf, "+inf": math.inf, "infinity": math.inf, "+infinity": math.inf,
@@ -42,11 +42,11 @@ _NUMBER_WORDS = {"0": False, "1": True}
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a column's cells are read, as its reference decided.
+    """Rules for reading a column's cells, as its reference decided them.
 
-    `spelling` and `booleans` (the names of false and true) are of categories, `precision` is of numbers: later numbers
-    are rounded to it before they are compared. `missing`: the texts that are no value; None means the default of the
-    column's kind.
+    `spelling` and `booleans` (the names of false and true) are for categories, `precision` is for numbers: later
+    numbers are rounded to it before they are compared. `missing`: the texts that are no value; None means the default
+    of the column's kind.
     """
 
     spelling: Spelling = "text"
@@ -128,7 +128,7 @@ def _all_texts(cells: Sequence[Cell], decimal: str) -> Floats | None:
 def name_of(cell: Cell, reading: Reading = PLAIN) -> str | None:
     """Return the name of a category, a label or an id in its column's spelling; None where it is missing.
 
-    Texts are Unicode NFC. Of a whole-number column 7, 7.0 and "7" are `7`; of other columns a text stays as it stands.
+    Texts are Unicode NFC. In a whole-number column 7, 7.0 and "7" are `7`; in other columns a text is unchanged.
     """
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return None
@@ -160,12 +160,12 @@ def spelled(cell: str | float | bool | Decimal) -> str:
 
 
 def _digits(number: int) -> str:
-    """Return a whole number's digits; Python itself writes no more than some thousands."""
+    """Return a whole number's digits, hexadecimal for a very long one: Python limits decimal digits."""
     return str(number) if abs(number).bit_length() < MOST_BITS else hex(number)
 
 
 def _boolean_name(text: str, reading: Reading) -> str:
-    """Return the name of a truth value that a text is, in a column of truth values; empty where it is none."""
+    """Return the name of the truth value that a text means, in a column of truth values; empty where it means none."""
     if reading.spelling != "boolean" and reading.booleans != ("0", "1"):
         return ""
     found = _BOOLEANS.get(text.casefold())
@@ -197,8 +197,8 @@ def names(cells: Sequence[Cell], reading: Reading = PLAIN) -> list[str | None]:
 def spelling_of(cells: Sequence[Cell], missing: tuple[str, ...] | None = None) -> Reading:
     """Decide how a column of categories, labels or ids spells them, from all cells of its reference.
 
-    Only truth values (and 0 and 1 among them, where the first one is a truth value): `boolean`. Only whole numbers, as
-    numbers or as texts without leading zeros: `whole`. Everything else keeps its texts.
+    Only truth values (and 0 and 1 among them, where the first one is a truth value): `boolean`. Only whole numbers,
+    as numbers or as texts without leading zeros: `whole`. Everything else keeps its texts.
     """
     seen = dict.fromkeys((type(cell), cell) for cell in cells)
     plain = Reading(missing=missing)

@@ -1,4 +1,4 @@
-"""Which times are believed, at every door alike: what one takes, every reader can read."""
+"""Times that are believed, by the same rule at every entry point: each accepted time can be read by every reader."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 EARLIEST, LATEST = 0.0, 4_102_444_800.0
-"""Timestamps from 1970 until before 2100, in seconds since the epoch."""
+"""Bounds of timestamps, from 1970 until before 2100, in seconds since the epoch."""
 _LATEST_READ = LATEST - 1e-6
-"""Readers round to microseconds: what is later than this would be 2100."""
+"""Latest time that readers can read: they round to microseconds, and a later time would become 2100."""
 
 
 @overload
@@ -18,7 +18,7 @@ def believable(seconds: float) -> bool: ...
 @overload
 def believable(seconds: NDArray[np.float64]) -> NDArray[np.bool_]: ...
 def believable(seconds: float | NDArray[np.float64]) -> bool | NDArray[np.bool_]:
-    """Return which times are believed: others were sent in another unit, say. NaN is not."""
+    """Return whether each time is believed; others were probably sent in another unit. NaN is not believed."""
     if isinstance(seconds, float):
         return EARLIEST <= seconds <= _LATEST_READ
     sound: NDArray[np.bool_] = (seconds >= EARLIEST) & (seconds <= _LATEST_READ)

@@ -1,1 +1,1 @@
-"""Panes added up to windows."""
+"""Windows as sums of panes."""

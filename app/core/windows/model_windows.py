@@ -36,18 +36,18 @@ from app.core.usual.live_metrics import MetricWeeks
 from app.core.windows.running_sum import RunningSum
 
 ONE_SIDED = "only one kind of truth has come: the other is silence (performance.default_truth)"
-"""Why the metrics of a window wait whose silence is no truth yet."""
+"""Reason for which the metrics of a window wait, while its silence is no truth yet."""
 
 FAR_MORE = 3
-"""Times as many rows as a span is judged with: no night brings so many down to these."""
+"""Multiple of the rows with which a span is judged: no quiet night reduces this many rows to that number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What one source partition has counted since its first record.
+    """Counts of one source partition since its first record.
 
-    `waiting` and `expired_feedback` are of all models: feedback whose prediction has not come, and what came too late.
-    `too_late`: the latter as far as it is known to be this model's.
+    `waiting` and `expired_feedback` are over all models: feedback whose prediction has not come, and feedback that
+    came too late. `too_late`: the latter as far as it is known to be this model's.
     """
 
     feedback: int = 0
@@ -61,11 +61,12 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """A window judged: `end` is its last pane; each source names the partials that went into it.
+    """A judged window: `end` is its last pane; each source identifies the partials that were used.
 
-    Without predictions there are no decisions, nor where the source is known; `traffic` is there where the model is
-    served live. `panes`: how many the window has, more than usual where it is thin and reaches back. `truth_source`: of
-    the truth before its usual panes: it changes with all that comes, so only the newest closed window is judged again.
+    A decision is None without predictions, and where its source is known. `traffic` is given where the model is
+    served live. `panes`: the number of the window's panes, more than usual where it is thin and reaches back.
+    `truth_source`: the source of the truth before its usual panes. It changes with every truth, so only the newest
+    closed window is judged again.
     """
 
     end: int
@@ -77,13 +78,13 @@ class Evaluated:
     panes: int = 0
     truth_source: int = 0
     usual: UsualState | None = None
-    """By what is usual of what it was judged; None where nothing of it is asked (policy `threshold`)."""
+    """State of the usual effects used; None where they are not used (policy `threshold`)."""
 
 
 class ModelWindows:
-    """All panes of one profile of one model version. Times in microseconds of event time.
+    """Panes of one profile of one model version, and their windows. Times in microseconds of event time.
 
-    Source partitions below 0 are those of a prefix before this one, which is drained.
+    Source partitions below 0 are those of an earlier prefix, which is drained.
     """
 
     def __init__(self, profile: Profile, monitoring: Monitoring, partitions: int, now: float) -> None:
@@ -102,7 +103,7 @@ class ModelWindows:
         self._learned: tuple[Profile, Layout] | None = None
         self._found_at: tuple[ReferenceUsual | None, Monitoring, tuple[Detectable, ...]] | None = None
         self.learning = self._unlearned()
-        """What is usual of the stream, where its reference does not show it."""
+        """The usual effects of the stream, where its reference does not show them."""
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
         self._truth_blocks = TruthBlocks(self.panes, self.outcome_layout.size, self.outcome_layout.sums)
         self._progress: dict[int, tuple[int, int, bool]] = {}
@@ -110,34 +111,34 @@ class ModelWindows:
         self._rows = {"input": 0, "outcome": 0}
         slot = slot_of(monitoring.windows.pane)
         self.past = TrafficHistory(slot)
-        """Predictions of the last days in panes that are forgotten."""
+        """Predictions of the last days in panes that were dropped."""
         self._arrived = TrafficHistory(slot)
         """Predictions of the last days in all panes."""
         self._behind: dict[int, int] = {}
         self._newest = NEVER
         self._oldest = -NEVER
-        """The oldest pane with predictions of those that are held."""
+        """The oldest pane with predictions among those that are kept."""
         self._first_held, self._last_held = -NEVER, NEVER
-        """No pane of either kind that is held is before the first or after the last one."""
+        """Bounds of the kept panes of either kind: none is before the first or after the last one."""
         self._followed = NEVER
         self._whole = NEVER
-        """The newest pane of which silence was a truth when that was last asked."""
+        """The newest pane whose silence was a truth at the last check."""
         self.totals: dict[int, Totals] = {}
         self.forgotten = NEVER
-        """The newest pane that was forgotten."""
+        """The newest pane that was dropped."""
         self.first = NEVER
-        """The end of the oldest window that is judged: all that it is compared with is held.
+        """The end of the oldest window that is judged: all panes that it is compared with are kept.
 
-        Nothing in those before it can change (see `forget`), so they are not judged again.
+        Nothing in windows before it can change (see `forget`), so they are not judged again.
         """
         self._closed = NEVER
         self._judged = NEVER
         """The end of the newest window that was judged."""
         self.changed: set[int] = set()
-        """Ends of windows that are to be judged, or judged again, once closed."""
+        """Ends of windows to be judged, or judged again, once closed."""
 
     def learn(self, profile: Profile) -> None:
-        """Take the same profile with what else is usual of its reference; panes stay as they are counted."""
+        """Replace the profile by the same one with other usual effects; the counted panes stay."""
         self.profile, self.layout = profile, layout_of(profile)
         self.learning, self._learned = self._unlearned(), None
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
@@ -148,19 +149,19 @@ class ModelWindows:
         return LiveUsual(self.layout, self.outcome_layout, self.monitoring)
 
     def remember(self, past: TrafficHistory) -> None:
-        """Take what is known of the last days, in panes that are forgotten. To be called before any is added."""
+        """Add the traffic of the last days in dropped panes. To be called before any pane is added."""
         self.past.update(past)
         self._arrived.update(past)
 
     def size_of(self, kind: str) -> tuple[int, int]:
-        """How many counts and sums a pane of a kind has."""
+        """Return the numbers of counts and sums of a pane of a kind."""
         layout = self.layout if kind == "input" else self.outcome_layout
         return layout.size, layout.sums
 
     def add(self, kind: str, pane: int, partition: int, revision: int, partial: Pane) -> bool:
-        """Take a partial; an older one than is known changes nothing.
+        """Take a partial; one that is older than the known one changes nothing.
 
-        Returns False where its pane is forgotten.
+        Return False where its pane was dropped.
         """
         if pane <= self.forgotten:
             return False
@@ -187,7 +188,7 @@ class ModelWindows:
     def progress(
         self, partition: int, revision: int, event_time: int, settled: int | None = None, *, idle: bool
     ) -> None:
-        """Note how far a source partition has come, and before which time it can change nothing more."""
+        """Note a source partition's event time, and the time before which it can change nothing more."""
         if settled is not None:
             self._settled[partition] = max(settled, self._settled.get(partition, NEVER))
         known = self._progress.get(partition)
@@ -196,34 +197,34 @@ class ModelWindows:
             self._progress[partition] = (revision, newest, idle)
 
     def arrived(self, partition: int, behind: int | None, totals: Totals) -> None:
-        """Note how far behind the broker's clock a source partition's newest time was, and its totals."""
+        """Note how far a source partition's newest time was behind the broker's clock, and its totals."""
         if behind is not None:
             self._behind[partition] = behind
         self.totals[partition] = totals
 
     @property
     def live(self) -> bool:
-        """Whether the model is served live: its times are those at which its records came to the broker, to a window.
+        """Return whether the model is served live: its times are within a window of its records' broker times.
 
-        Both are in the log, so that a replay of June in November is none, whenever it is read.
+        Both times are in the log. So a replay of June in November is not live, whenever it is read.
         """
         return bool(self._behind) and min(self._behind.values()) <= self.pane * self.panes
 
     @property
     def quiet(self) -> bool:
-        """Whether no source partition has brought a prediction for a while."""
+        """Return whether no source partition has brought a prediction for a while."""
         return bool(self._progress) and all(idle for _, _, idle in self._progress.values())
 
     @property
     def latest(self) -> int:
-        """The end of the newest closed window that may have predictions; below all panes where there is none."""
+        """Return the end of the newest closed window that may have predictions; below all panes where there is none."""
         return min(self._closed, self._newest + self.panes - 1)
 
     def closed(self, now: float) -> int:
-        """The newest pane that the watermark has closed; it never falls.
+        """Return the newest pane that the watermark has closed; it never decreases.
 
-        The watermark is the lowest time over the partitions, idle ones left out; a partition that has said
-        nothing yet holds it back for `idle_after` seconds of the wall clock (`now`).
+        The watermark is the lowest time over the partitions, without idle ones. A partition that has reported nothing
+        yet holds it back for `idle_after` seconds of the wall clock (`now`).
         """
         waited = now - self._since >= self.monitoring.windows.idle_after
         if self._progress and (waited or _ours(self._progress) == self._partitions):
@@ -234,9 +235,9 @@ class ModelWindows:
         return self._closed
 
     def due(self, now: float) -> list[int]:
-        """Ends of the changed windows that are closed, oldest first."""
+        """Return the ends of the changed windows that are closed, oldest first."""
         closed = self.closed(now)
-        if self.live and self._newest > NEVER:  # what stays away is judged too, for a while
+        if self.live and self._newest > NEVER:  # silent windows are judged too, for a while
             newest = self._newest_until(closed)
             last = min(closed, newest + MOST_SILENT * self.panes)
             if newest > NEVER:
@@ -246,9 +247,9 @@ class ModelWindows:
         return sorted(end for end in self.changed if end <= closed)
 
     def _newest_until(self, closed: int) -> int:
-        """The newest pane with predictions up to a closed one; NEVER where it is too old to matter.
+        """Return the newest pane with predictions up to a closed one; NEVER where it is too old to matter.
 
-        Those beyond it are still open, or of clocks that are ahead.
+        Panes beyond the closed one are still open, or come from clocks that are ahead.
         """
         if self._newest <= closed:
             return self._newest
@@ -271,7 +272,7 @@ class ModelWindows:
         reach = self._reach(end)
         newest = self._newest_slices(self._inputs, end, reach.scales)
         before = self._older(end, reach)
-        if profile.usual is None:  # days and weeks are judged where it is known what is usual in them
+        if profile.usual is None:  # days and weeks are judged where their usual effects are known
             before = Older(held=before.held)
         drift_source = source_of(newest) ^ before.source
         outcomes = self._newest_slices(self._outcomes, end, reach.window)
@@ -281,7 +282,7 @@ class ModelWindows:
         performance_source = crc32(repr((drift_source, None if waits else source_of(usual))).encode())
         truth, truth_source = None, 0 if known is None else known[2]
         judged = known is not None and known[1] == performance_source
-        if not judged or end == self.latest:  # the truth of older windows is judged no more
+        if not judged or end == self.latest:  # the truth of older windows is not judged any more
             truth = self._truth(end, int(self.monitoring.windows.retention // self.monitoring.windows.pane), whole)
             truth_source = crc32(repr((source_of(outcomes), truth.source)).encode())
             judged = judged and known is not None and known[2] == truth_source
@@ -318,7 +319,7 @@ class ModelWindows:
         )  # fmt: skip
 
     def usual_state(self, end: int) -> UsualState | None:
-        """Return by what is usual of what the window that ends with a pane is judged."""
+        """Return the state of the usual effects for the window that ends with a pane."""
         if self.monitoring.drift.policy != "decision":
             return None
         usual = self.profile.usual
@@ -327,7 +328,7 @@ class ModelWindows:
         return None if self.learning is None else self.learning.state(end)
 
     def judged_from(self, end: int) -> tuple[Detectable, ...]:
-        """Return what is found of each column in the window that ends with a pane; nothing while that is learned."""
+        """Return the detectable changes of each column in the window that ends with a pane; nothing while learning."""
         usual = self.usual_at(end)
         known = self._found_at
         if known is None or known[0] is not usual or known[1] is not self.monitoring:
@@ -336,11 +337,11 @@ class ModelWindows:
         return known[2]
 
     def usual_at(self, end: int) -> ReferenceUsual | None:
-        """Return what is usual of the window that ends with a pane; None where that is not known."""
+        """Return the usual effects for the window that ends with a pane; None where they are not known."""
         return self._rule(end)[0].usual
 
     def _rule(self, end: int) -> tuple[Profile, Layout]:
-        """The profile and layout by which a window is judged, with what is usual of it."""
+        """Return the profile and layout by which a window is judged, with its usual effects."""
         usual = None if self.learning is None else self.learning.at(end)
         if usual is None:
             return self.profile, self.layout
@@ -350,7 +351,7 @@ class ModelWindows:
         return self._learned
 
     def look(self, until: int, final: int) -> None:
-        """Learn of the panes up to one after which no prediction is late, and of truth up to one that is `final`."""
+        """Learn from panes up to `until`, after which no prediction is late, and from truth up to the pane `final`."""
         learning = self.learning
         if learning is None:
             return
@@ -390,13 +391,13 @@ class ModelWindows:
                 metrics.take(look, place, merge(newest, *self.size_of("outcome")))
 
     def _final(self, end: int) -> int:
-        """The newest pane up to an end in which nothing can change any more; NEVER where that is not known."""
+        """Return the newest pane up to an end in which nothing can change any more; NEVER where this is not known."""
         if _ours(self._settled) < self._partitions:
             return NEVER
         return min(end, min(time for partition, time in self._settled.items() if partition >= 0) // self.pane - 1)
 
     def relearn(self) -> None:
-        """Judge days and weeks as what was learned demands."""
+        """Rebuild the blocks for the days and weeks that the learned usual effects need."""
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
 
     def _older(self, end: int, reach: Reach) -> Older:
@@ -409,12 +410,12 @@ class ModelWindows:
 
     @property
     def _whole_until(self) -> int | None:
-        """The newest pane of which silence is a truth by now; None where it never is."""
+        """Return the newest pane whose silence is a truth by now; None where silence never is."""
         silence = self.monitoring.performance.default_truth
         return None if silence is None else self._closed - ceil(silence.after / self.monitoring.windows.pane)
 
     def _made_whole(self) -> list[int]:
-        """Return the ends of windows with predictions whose silence has become a truth since this was last asked."""
+        """Return the ends of windows with predictions whose silence has become a truth since the last call."""
         until = self._whole_until
         if until is None:
             return []
@@ -431,7 +432,7 @@ class ModelWindows:
         return newest_slices(slices, self._inputs, end, panes, self.panes)
 
     def _long_spans(self) -> list[int]:
-        """The spans, in panes, that are judged beyond the window, so that each column that can be is judged."""
+        """Return the spans, in panes, beyond the window that are needed to judge each column that can be judged."""
         pane = self.monitoring.windows.pane
         learned = None if self.learning is None else self.learning.columns.learned
         if self.learning is not None and learned is None:
@@ -440,9 +441,9 @@ class ModelWindows:
         return [span for span in spans if self.panes < span <= self.monitoring.windows.most_panes]
 
     def _panes_until(self, needed: int, reach: Reach, in_all: int) -> int | None:
-        """After how many more panes a window that lacks rows has enough, at the rate of its longest suffix.
+        """Return after how many panes a window that lacks rows has enough, at the rate of its longest suffix.
 
-        None where so many `in_all` never are in the longest one.
+        None where even the longest window never has `in_all` rows.
         """
         if not needed or not reach.rows:
             return None
@@ -451,7 +452,7 @@ class ModelWindows:
         return ceil(needed / rate) if within else None
 
     def _truths_until(self, found: PaneMetricScales | None) -> tuple[int, int | None]:
-        """Return how many truths the newest ones lack, and after how many more panes they are there at their rate."""
+        """Return how many truths the newest ones lack, and after how many panes they will have come at their rate."""
         wanted, known = self.monitoring.performance.min_samples, 0 if found is None else found.truths
         needed = max(0, wanted - known)
         if found is None or not needed or not known:
@@ -463,7 +464,7 @@ class ModelWindows:
         return reach_of(self._inputs, end, self.panes, most, needed)
 
     def _reaching(self, pane: int) -> Iterator[int]:
-        """Ends of closed windows that are thin and reach back to a pane before their usual ones."""
+        """Yield the ends of closed windows that are thin and reach back to a pane before their usual ones."""
         last = min(self.latest, pane + self.monitoring.windows.most_panes - 1)
         if last < pane + self.panes:
             return
@@ -476,7 +477,7 @@ class ModelWindows:
                 yield end
 
     def _traffic(self, end: int) -> Traffic | None:
-        """Judge what came up to a pane; None before anything did."""
+        """Judge the traffic up to a pane; None before any prediction."""
         pane = self.monitoring.windows.pane
         most = max(REACH * self.panes, most_panes(self.panes, pane))
         held, slices = range(max(self._oldest, end - most + 1), end + 1), self._inputs
@@ -504,14 +505,14 @@ class ModelWindows:
     def forget(self) -> list[Partial]:
         """Drop the panes that neither a record nor a window still to be judged again can reach.
 
-        Returns their partials.
+        Return their partials.
         """
         if self._closed == NEVER or _ours(self._settled) < self._partitions:
             return []
-        # A prefix before this one has had only what is older: it does not hold this back.
+        # An earlier prefix has only older records: it does not hold this back.
         settled = min(time for partition, time in self._settled.items() if partition >= 0) // self.pane
         held = self._last_held
-        if NEVER < held < settled and not self.changed:  # it has stopped: what may come begins anew
+        if NEVER < held < settled and not self.changed:  # traffic has stopped: later predictions begin anew
             self.look(held, held)
             return self.forget_to(held, held + self.panes)
         first = min(settled, self._closed, min(self.changed, default=self._closed))
@@ -523,7 +524,7 @@ class ModelWindows:
     def forget_to(self, newest: int, first: int) -> list[Partial]:
         """Drop the panes up to the `newest`; windows are judged from the one that ends with `first`.
 
-        Returns their partials.
+        Return their partials.
         """
         self.first = max(first, self.first)
         if newest <= self.forgotten:
@@ -532,7 +533,7 @@ class ModelWindows:
         return self._dropped(newest)
 
     def _oldest_needed(self, first: int) -> int:
-        """The oldest pane that windows reach back to, from the one that ends with `first` on, for rows or for truth."""
+        """Return the oldest pane that windows from the one that ends with `first` on need, for rows or for truth."""
         most, needed = self.monitoring.windows.most_panes, self.monitoring.drift.min_samples
         needed = max(needed, MOST_ROWS) if self._blocks.spans else needed
         by_rows = oldest_needed(self._inputs, first, most, needed)
@@ -541,7 +542,10 @@ class ModelWindows:
         return min(by_rows, self._truth(first, 0).needed)
 
     def _too_many_to_learn(self, first: int) -> bool:
-        """Whether a day has far more rows than are looked at, at the present rate: nothing is kept to learn of days."""
+        """Return whether a day has far more rows than are used, at the present rate.
+
+        Then nothing is kept to learn from days.
+        """
         if self.learning is None or self.learning.columns.learned is not None:
             return False
         newest = range(first - REACH * self.panes + 1, first + 1)
@@ -549,12 +553,12 @@ class ModelWindows:
         return rate * min(self._blocks.spans) > FAR_MORE * MOST_ROWS
 
     def drop(self) -> list[Partial]:
-        """Drop all panes. Returns their partials."""
+        """Drop all panes. Return their partials."""
         return self._dropped(self._last_held)
 
     @property
     def told_of(self) -> list[int]:
-        """The source partitions that have said how far they are."""
+        """Return the source partitions that have reported their progress."""
         return list(self._progress)
 
     def _dropped(self, newest: int) -> list[Partial]:

@@ -1,4 +1,4 @@
-"""The sum of the panes of a window that moves on: only what comes and what goes is added up."""
+"""The sum of the panes of a moving window: only added and removed panes are counted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.core.panes.pane import Names, Pane, add_names
 
 
 class RunningSum:
-    """The same as `merge`, at the cost of what has changed since it was last asked; in integers, so it is exact."""
+    """The same sum as `merge`, at the cost of the changes since the last call; in integers, so it is exact."""
 
     def __init__(self, size: int, sums: int) -> None:
         self.size = size
@@ -21,7 +21,7 @@ class RunningSum:
         self._panes: dict[int, Pane] = {}
 
     def of(self, panes: Mapping[int, Pane]) -> Pane:
-        """The sum of these panes, each by its place; one that has changed is another object."""
+        """Return the sum of these panes, each by its place; a changed pane must be another object."""
         for place, pane in list(self._panes.items()):
             if panes.get(place) is not pane:
                 self._add(pane, -1)
@@ -31,7 +31,7 @@ class RunningSum:
                 self._add(pane, 1)
                 self._panes[place] = pane
         names: Names = {}
-        for pane in panes.values():  # they are capped in their order, and cannot be taken away again
+        for pane in panes.values():  # names are capped in their order, and cannot be subtracted again
             add_names(names, pane.names)
         return Pane.of(self._n, self._vector, self._sums.copy(), names)
 

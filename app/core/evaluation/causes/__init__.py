@@ -1,4 +1,4 @@
-"""What has most likely been done to a column: a guess from its counts, in words, for whoever is woken by an alert."""
+"""Likely causes of a column's change, guessed from its counts, as text for the readers of an alert."""
 
 from app.core.evaluation.causes.clock import HOURLY, of_same_time
 from app.core.evaluation.causes.guess import cause_of

@@ -1,4 +1,4 @@
-"""What has been done to a categorical column: a new category, one that is gone, another spelling."""
+"""Causes of a categorical column's change: a new category, a missing one, another spelling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.core.reference.layout import Slots
 from topics.results import Cause
 
 NEW, GONE, MOVED = 0.05, 0.05, 0.1
-"""Shares of the rows from which on a category is named that is new, that is gone, that is more frequent by so much."""
+"""Shares of the rows from which on a category is named: as new, as missing, or as more frequent by this much."""
 LONGEST = 40
 
 
@@ -36,7 +36,7 @@ def of_categories(slots: Slots, there: Mapping[int, int], unseen: Mapping[str, i
 
 
 def _new(count: int, rows: int, unseen: Mapping[str, int], lost: tuple[str, float] | None) -> Cause:
-    """What is new, in the place of what is gone (its name and its share before) where one is."""
+    """Return the cause for a new category, and for the one that it replaces, if any (its name and its share before)."""
     n, name = max(((n, name) for name, n in unseen.items() if name != OTHER), default=(0, ""))
     if n / rows < NEW:
         return cause("new category", f"{count / rows:.0%} of the rows have categories that the reference does not have")
@@ -49,7 +49,7 @@ def _new(count: int, rows: int, unseen: Mapping[str, int], lost: tuple[str, floa
 
 
 def _plain(name: str) -> str:
-    """A name without case, spaces and signs."""
+    """Return a name in lower case without spaces and punctuation."""
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 

@@ -1,4 +1,4 @@
-"""Hours of the day by another clock, seen in a part of a day: beside those of the same time yesterday."""
+"""Detection of another time zone from part of a day: the hours are compared with the same time yesterday."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from app.core.reference.layout import Floats, Layout
 from topics.results import Cause
 
 HOURLY = 40
-"""Rows that show which hours there are."""
+"""Number of rows that is enough to show which hours occur. Half as many are needed today."""
 FEWEST = 20
-"""Rows of yesterday, beside them."""
+"""Minimum number of yesterday's rows for the comparison."""
 LEFT = 0.25
-"""Yesterday's hours, moved, may differ from today's in so many of the rows."""
+"""Share of the rows in which yesterday's shifted hours may differ from today's."""
 
 
 def of_same_time(layout: Layout, now: Pane, yesterday: Pane, place: int) -> Cause | None:
-    """Return by how many hours a column of hours is later than at the same time yesterday; None where it is not.
+    """Return the cause if a column of hours is shifted against the same time yesterday; else None.
 
-    The hours of a part of a day differ from those of all days. `place`: the column's, in the layout.
+    The hours of a part of a day differ from those of all days. `place`: the column's position in the layout.
     """
     slots = layout.slots[place]
     if slots.column.kind != "numeric" or not is_hours(slots.values):
@@ -35,7 +35,7 @@ def of_same_time(layout: Layout, now: Pane, yesterday: Pane, place: int) -> Caus
 
 
 def _hours(layout: Layout, pane: Pane, place: int) -> Floats:
-    """How many rows have each hour that the reference has, too."""
+    """Return how many rows have each hour of the day, among the hours that the reference has."""
     slots = layout.slots[place]
     counts = pane.part(slice(slots.offset, slots.offset + slots.missing))
     found = np.zeros(HOURS)

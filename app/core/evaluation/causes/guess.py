@@ -15,11 +15,11 @@ from app.core.reference.layout import FIXED_POINT, Layout
 from topics.results import Cause
 
 SHARE = 0.05
-"""A share of missing values or of those of a wrong type that is named as the cause."""
+"""Share of missing values, or of values of a wrong type, from which on they are named as the cause."""
 
 
 def cause_of(layout: Layout, pane: Pane, place: int) -> Cause | None:
-    """Return what has most likely been done to a column; None where nothing simple explains it. `place`: its slots'."""
+    """Return the likely cause of a column's change; None where nothing simple explains it. `place`: its position."""
     slots = layout.slots[place]
     first, last = np.searchsorted(pane.indices, [slots.offset, slots.offset + slots.size]).tolist()
     indices = pane.indices[first:last].astype(np.int64) - slots.offset
@@ -48,7 +48,7 @@ def _names(pane: Pane, column: str) -> Mapping[str, int]:
 
 
 def _lacking(missing: int, invalid: int, rows: int, before: int, valued: int) -> Cause | None:
-    """Values that are missing, or of another type, where they are more than a few."""
+    """Return the cause for missing values or values of another type, if these are more than a few; else None."""
     rows = max(rows, 1)
     usual = before / max(before + valued, 1)
     if invalid / rows >= SHARE:

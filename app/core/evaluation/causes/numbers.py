@@ -1,4 +1,4 @@
-"""What has been done to a numeric column: another unit, a shift, values that are cut off or filled in."""
+"""Causes of a numeric column's change: another unit, a shift, values that are cut off or filled in."""
 
 from __future__ import annotations
 
@@ -13,21 +13,27 @@ from app.core.reference.layout import Floats, Integers, Slots
 from topics.results import Cause
 
 MASS = 0.05
-"""The share of the rows by which one value must have become more frequent."""
+"""Share of the rows by which one value must have become more frequent."""
 BETTER = 0.5
-"""A conversion is a likely cause where it leaves at most so much of the difference."""
+"""A conversion is a likely cause if it leaves at most this share of the difference."""
 CLOSE = 0.25
-"""The same of a factor or a shift that is no known conversion."""
+"""The same limit for a factor or a shift that is no known conversion."""
 FEWEST = 100
-"""Rows from which on a factor or a shift that is no known conversion is named, and one of temperatures."""
+"""Minimum rows for naming a factor or shift that is no known conversion, or a conversion of temperatures."""
 MOST, APART, STRAY = 0.4, 1.25, 0.02
-"""A unit is named where at most so much of the distribution is left, so many times as much by the next best one, and no
-more than this share of the rows are no multiples of it."""
+"""Conditions for naming a unit.
+
+At most `MOST` of the distribution is left, and the next best unit leaves at least `APART` times as much. At most a
+share of `STRAY` of the rows are no multiples of its factor.
+"""
 SCALED, NEAR = 0.2, 5
-"""How far the logarithm of a unit's factor may be from that of the mean's or the spread's, but where all are
-multiples; and the whole numbers around a shift of the mean that are tried."""
+"""Tolerances of factors and shifts.
+
+`SCALED`: the distance of the logarithm of a unit's factor from that of the mean's or the spread's, unless all values
+are multiples. `NEAR`: the whole numbers around a shift of the mean that are tried.
+"""
 MARKED = 5
-"""Rows with values of the reference, other than 0, that must all be multiples of a unit's factor to be its mark."""
+"""Rows with nonzero reference values that must be multiples of a unit's factor before they identify the unit."""
 HOURS = 24
 DEFAULT = "(a default for what is not known?)"
 WHOLE = 1e-6
@@ -39,10 +45,10 @@ POINTS = 256
 class Numbers:
     """The values of a pane as its counts show them: how many are up to each reference value, and at each slot.
 
-    `up_to`: the share at or below each reference value; `at`: the share in each slot from 1 on (below, at and between
-    the m reference values, 2m+1). `mean` and `spread` (standard deviation) are exact but for rounding. `picked`: the
-    reference values at which conversions are compared; `cumulative`: the reference's share below the first, and up to
-    each of all.
+    `up_to`: the share at or below each reference value. `at`: the share in each slot from 1 on (below, at and between
+    the m reference values, 2m+1). `mean` and `spread` (standard deviation) are exact except for rounding. `picked`:
+    the reference values at which conversions are compared. `cumulative`: the reference's share below the first, and
+    up to each of all.
     """
 
     slots: Slots
@@ -56,7 +62,7 @@ class Numbers:
 
     @staticmethod
     def of(slots: Slots, indices: Integers, counts: Integers, mean: float, spread: float) -> Numbers:
-        """From ascending slots with values (none is infinite) and their counts."""
+        """Return the values of ascending slots with values (none is infinite) and their counts."""
         n = int(counts.sum())
         at = np.zeros(2 * len(slots.values) + 1)
         at[indices - 1] = counts / n
@@ -66,41 +72,42 @@ class Numbers:
         return Numbers(slots, n, at, np.cumsum(at)[1::2], mean, spread, picked, cumulative)
 
     def reference(self, x: Floats) -> Floats:
-        """The share of the reference at or below each point."""
+        """Return the share of the reference at or below each point."""
         return np.asarray(self.cumulative[np.searchsorted(self.slots.values, x + WHOLE * np.abs(x), side="right")])
 
     @property
     def whole(self) -> bool:
-        """Whether the reference has whole numbers alone."""
+        """Return whether the reference has whole numbers alone."""
         return bool((self.slots.values == np.round(self.slots.values)).all())
 
     def fits(self, factor: float) -> bool:
-        """Whether whole numbers can be multiples of a whole factor: those that the reference has are."""
+        """Return whether a conversion by this factor is possible: whole numbers must be multiples of a whole factor."""
         if factor < 2.0 or factor != round(factor) or not self.whole:
             return True
         return float(self.at[1::2][self.slots.values % factor != 0].sum()) <= STRAY
 
     def scaled(self, factor: float) -> bool:
-        """Whether mean or spread have about this factor."""
+        """Return whether the mean or the spread changed by about this factor."""
         ratios = (self.spread / (self.slots.column.scale or inf), self.mean / (self.slots.mean or inf))
         return any(ratio / factor > 0.0 and abs(log(ratio / factor)) <= SCALED for ratio in ratios)
 
     def agree(self, factor: float) -> bool:
-        """Whether the mean has about this factor, too."""
+        """Return whether the mean changed by about this factor."""
         ratio = self.mean / (self.slots.mean or inf) / factor
         return ratio > 0.0 and abs(log(ratio)) <= SCALED
 
     def difference(self, factor: float, offset: float) -> float:
-        """The largest difference from the reference's distribution, taken by a factor and shifted by an offset."""
+        """Return the largest difference from the reference's distribution, scaled by `factor`, shifted by `offset`."""
         x = (self.slots.values[self.picked] - offset) / factor
         expected = self.reference(x) if factor > 0 else 1.0 - self.reference(x - 2 * WHOLE * np.abs(x))
         return float(np.abs(self.up_to[self.picked] - expected).max())
 
     def apart(self, factor: float = 1.0, offset: float = 0.0) -> float:
-        """How far the values are from the reference's, taken by a factor and shifted by an offset; 0 where they agree.
+        """Return the distance from the reference's values, scaled by `factor` and shifted by `offset`; 0 if equal.
 
-        The largest difference of the distributions where the reference has values, and, since a reference that is far
-        away has none, the difference of the means and of the spreads.
+        The distance adds the largest difference of the distributions where the reference has values, and the
+        differences of the means and of the spreads. The latter two matter where the reference is far away and has no
+        values.
         """
         scale = abs(factor) * self.slots.column.scale
         shift = abs(self.mean - factor * self.slots.mean - offset) / scale if scale else 0.0
@@ -109,12 +116,12 @@ class Numbers:
 
 
 def of_numbers(numbers: Numbers) -> Cause | None:
-    """Return the likely cause; None where nothing simple explains what is there."""
+    """Return the likely cause; None where nothing simple explains the values."""
     return _hours(numbers) or _multiples(numbers) or _point(numbers) or _conversion(numbers)
 
 
 def _multiples(numbers: Numbers) -> Cause | None:
-    """A unit by its mark: whole numbers that are all multiples of its factor, where most of the reference are none."""
+    """Return a unit if all values are whole multiples of its factor, while most of the reference are not; else None."""
     slots = numbers.slots
     if not numbers.whole:
         return None
@@ -134,7 +141,7 @@ def _multiples(numbers: Numbers) -> Cause | None:
 
 
 def _point(numbers: Numbers) -> Cause | None:
-    """One value that is there far more often: all others cut off at it, filled in for some, or the only one."""
+    """Return the cause if one value is far more frequent: values are cut off, filled in, or all equal."""
     slots, at = numbers.slots, numbers.at
     before = np.diff(slots.cumulative)[1:-1]
     rise = at - before
@@ -157,7 +164,7 @@ def _point(numbers: Numbers) -> Cause | None:
 
 
 def _outside(numbers: Numbers, before: Floats) -> Cause | None:
-    """Some values beyond all of the reference, the rest as before: zeros, -1 or 999 for what is not known."""
+    """Return the cause if some values are beyond the whole reference, the rest as before: 0, -1 or 999 for unknown."""
     for place, name, end in ((0, "below", 0), (len(before) - 1, "above", -1)):
         share = float(numbers.at[place])
         if not MASS <= share <= 0.95 or not _rest(numbers, before, place):
@@ -167,7 +174,7 @@ def _outside(numbers: Numbers, before: Floats) -> Cause | None:
         zero = edge > 0.0 and not place and abs(value) <= edge + numbers.slots.column.scale / 2
         beyond = edge - value if place == 0 else value - edge
         if not zero and beyond < -numbers.slots.column.scale / 2:
-            continue  # the mean says that these are not values that were filled in
+            continue  # by the mean these values were not filled in
         about = "0" if zero else f"about {value:.3g}"
         words = f"{share:.0%} of the values are {name} all of the reference ({edge:.4g}), probably {about}"
         return cause("filled", f"{words} {DEFAULT}")
@@ -175,7 +182,7 @@ def _outside(numbers: Numbers, before: Floats) -> Cause | None:
 
 
 def _rest(numbers: Numbers, before: Floats, place: int) -> bool:
-    """Whether without one slot the others are much more as they were."""
+    """Return whether the other slots, without this one, are much closer to the reference."""
     now, then = numbers.at.copy(), before.copy()
     now[place] = then[place] = 0.0
     left = float(np.abs(np.cumsum(now / max(now.sum(), 1e-12) - then / max(then.sum(), 1e-12))).max())
@@ -183,14 +190,14 @@ def _rest(numbers: Numbers, before: Floats, place: int) -> bool:
 
 
 def _conversion(numbers: Numbers) -> Cause | None:
-    """Another unit, a shift, or a factor: what leaves least of the difference."""
+    """Return another unit, a shift, or a factor: the one that leaves least of the difference; None if none fits."""
     plain, column = numbers.apart(), numbers.slots.column
     fits = sorted(
         ((numbers.apart(unit.factor, unit.offset), i) for i, unit in enumerate(UNITS) if numbers.fits(unit.factor))
     )
     left, best = fits[0][0], UNITS[fits[0][1]]
     many = numbers.n >= FEWEST
-    known = numbers.at[0] + numbers.at[-1] <= 0.5  # what lies beyond the reference has no shape there
+    known = numbers.at[0] + numbers.at[-1] <= 0.5  # the slots beyond the reference show no shape
     shift = numbers.mean - numbers.slots.mean
     tried = (round(shift) + np.arange(-NEAR, NEAR + 1.0)).tolist() if numbers.whole else [shift]
     moved, offset = min(((numbers.apart(1.0, by), by) for by in tried if by), default=(inf, 0.0))
@@ -209,7 +216,7 @@ def _conversion(numbers: Numbers) -> Cause | None:
 
 
 def _hours(numbers: Numbers) -> Cause | None:
-    """Hours of the day by another clock, which begin again after 23."""
+    """Return the cause of hours of the day from another time zone, which wrap around after 23; else None."""
     values = numbers.slots.values
     if not is_hours(values):
         return None
@@ -228,7 +235,7 @@ def is_hours(values: Floats) -> bool:
 
 
 def another_clock(by: int) -> Cause:
-    """Return the cause of hours that are so many later, of 24."""
+    """Return the cause for hours that are `by` hours later, modulo 24."""
     offset = by if by <= HOURS / 2 else by - HOURS
     return cause(
         "shift", f"{'+' if offset > 0 else '-'} {abs(offset)} of 24 hours (another time zone?)", 1.0, float(offset)

@@ -1,4 +1,4 @@
-"""Conversions that are mistaken for one another: value = factor x what it was + offset."""
+"""Conversions that are mistaken for one another: new value = factor x old value + offset."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One conversion; `example`: what it is most likely, `sign`: how it is written."""
+    """One conversion. `example`: its most likely meaning; `sign`: how it is written."""
 
     factor: float
     offset: float
