@@ -17,8 +17,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import joblib
-
 from app.processes.guarded import GuardedProcess
 from app.processes.supervisor import Backoff, reason_of
 from app.serving import Bundle, Predicted, PredictionFailed, UnfitRows
@@ -57,6 +55,8 @@ class ModelProcesses:
 
     def __init__(self, bundle: Bundle, processes: int) -> None:
         """Start the processes. Raises the error of a bundle that cannot be pickled."""
+        import joblib  # scikit-learn is half of the API's start, and most APIs serve no model
+
         content = io.BytesIO()
         joblib.dump(bundle, content)
         name = f"model {bundle.training.model} {bundle.training.model_version}"
