@@ -34,8 +34,8 @@ MEBIBYTE = 1 << 20
 @pytest.fixture
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """Settings without a named Kafka, on a machine without Docker; what was started is stopped."""
-    for module in ("broker", "broker_control"):
-        monkeypatch.setattr(f"app.runtime.{module}.docker_answers", lambda: False)
+    for module in ("find_kafka", "kafka_control"):
+        monkeypatch.setattr(f"app.local.{module}.docker_answers", lambda: False)
     settings = load_settings(state_dir=tmp_path)
     yield settings
     record = BrokerRecord.read(tmp_path / "kafka")

@@ -51,6 +51,7 @@ class Stream:
         self.offsets = {"reports": 0, "alerts": 0}
         self.now = START
         self.monitoring: Monitoring | None = scene.monitoring[0]
+        self.registered = True
         self.people, self.every_transition, self.other = (
             Collector("slack"),
             Collector("log", False),
@@ -63,7 +64,7 @@ class Stream:
         self.table: dict[str, bytes] = {}
         self.alerts = AlertsAgent(
             self.table, lambda *_: self.monitoring, now=lambda: self.now, page="http://drift.example",
-            with_values=scene.with_values,
+            with_values=scene.with_values, partitions=1, is_registered=lambda *_: self.registered,
         )  # fmt: skip
         self.notify = NotifyAgent(
             {}, lambda *_: self.monitoring, named, now=lambda: self.now, flapping_per_hour=scene.flapping,
@@ -76,6 +77,7 @@ class Stream:
             self.monitoring = self.scene.monitoring[min(number, len(self.scene.monitoring) - 1)]
             await self._come(moment)
         if self.scene.gone:
+            self.registered = False
             await self.alerts.tidy(0, self)
             self.now += timedelta(minutes=1)
             await self.alerts.tidy(0, self)
