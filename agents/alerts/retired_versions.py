@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from agents.alerts.store import RuleKey
-from app.alerting.events.alert_event import alert_of, utc
+from app.alerting.events.alert_event import alert_of
 from app.alerting.rules.lifecycle import RuleState, step
 from app.alerting.rules.model_rules import off, rule_of
 from app.core.config.monitoring import Alerting
-from topics.events import AlertEvent, TrafficReport
+from topics.events import AlertEvent, TrafficReport, from_epoch
 
 GONE = "its model version is not registered any more"
 
@@ -28,7 +28,7 @@ def resolved(
         verdict = off(rule, subject, why)
         _, transition = step(state, verdict, newest, 0, rule_of(verdict, Alerting()))
         assert transition is not None
-        report = _report(model, version, utc(newest), now)
+        report = _report(model, version, from_epoch(newest), now)
         yield alert_of(report, verdict, transition, rule_of(verdict, Alerting()), emitted_at=now, page=page)
 
 

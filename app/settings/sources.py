@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Any
 
-from pydantic_settings import BaseSettings, EnvSettingsSource, TomlConfigSettingsSource
+from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +25,6 @@ _reported: set[str] = set()
 
 class Environment(EnvSettingsSource):
     """Environment variables. An old name counts where the new one is not set."""
-
-    def __init__(self, settings_cls: type[BaseSettings]) -> None:
-        super().__init__(settings_cls)
 
     def __call__(self) -> dict[str, Any]:
         """Return the settings that are set in the environment, by their new names."""

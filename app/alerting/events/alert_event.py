@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 from msgspec.structs import replace
@@ -33,6 +33,7 @@ from topics.events import (
     RelatedWindow,
     Scales,
     TrafficReport,
+    from_epoch,
     to_epoch,
 )
 
@@ -72,8 +73,8 @@ def alert_of(
         title=title_of(summary),
         message=message_of(summary),
         labels=labels,
-        started_at=utc(transition.started_at),
-        ended_at=None if transition.ended_at is None else utc(transition.ended_at),
+        started_at=from_epoch(transition.started_at),
+        ended_at=None if transition.ended_at is None else from_epoch(transition.ended_at),
         evidence=evidence_of(report, verdict, related),
         owner=rule.owner,
         links=links,
@@ -102,11 +103,6 @@ def _advice(
     if firing:
         yield fact("silence", command=silence_command(labels, verdict.rule))
     yield from (fact("link", name=name, address=links[name]) for name in (RUNBOOK, DASHBOARD) if name in links)
-
-
-def utc(epoch: float) -> datetime:
-    """Return the UTC datetime of seconds since the epoch."""
-    return datetime.fromtimestamp(epoch, UTC)
 
 
 def silence_command(labels: Mapping[str, str], rule: str) -> str:
