@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from app.alerting.notify.muting import Mute, Muting, inhibition_of, maintenance_of, quiet_of
 from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
 from app.alerting.silences.table import SilencesTable
 from app.core.config.matchers import MatcherError
-from app.core.config.routes import DEFAULT_INHIBIT
+from app.core.config.routes import CHANNELS, DEFAULT_INHIBIT, check_channels
 from app.core.config.weekly import WeeklyError
 from app.settings.settings import Settings, SettingsError
 from topics.events import SilenceEvent
@@ -20,8 +21,11 @@ PREPARING_SECONDS = 5.0
 """Seconds in which a picture may be drawn."""
 
 
-def routing_of(settings: Settings) -> Routing:
-    """Return the routes. Raises SettingsError naming what cannot be used."""
+def routing_of(settings: Settings, channels: Iterable[str] = CHANNELS) -> Routing:
+    """Return the routes of the settings. Raises SettingsError naming what cannot be used.
+
+    `channels`: the channels that exist without receivers.
+    """
     policy = Policy(
         wait=settings.group_wait_seconds, interval=settings.group_interval_seconds, repeat=settings.repeat_seconds
     )
@@ -29,6 +33,10 @@ def routing_of(settings: Settings) -> Routing:
     routing = Routing(settings.routes or (), settings.group_by or (), policy, disabled)
     try:
         routing.check()
+        known = tuple(channels)
+        check_channels("disabled_channels", settings.disabled_channels or (), known)
+        for number, route in enumerate(routing.routes):
+            check_channels(f"routes[{number}].channels", route.channels, known)
     except ValueError as error:
         raise SettingsError(str(error)) from None
     return routing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,6 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import AfterValidator
 
 from api.http.problems import WRITE_IT, Problem
+from app.core.config.close_names import did_you_mean
 
 PAGES = ("/dashboard", "/sign-in", "/sign-out")
 """Paths that browsers open. Chats and mails add parameters of their own to such addresses."""
@@ -45,8 +45,8 @@ def _names(dependant: Dependant) -> Iterator[str]:
 def _unknown(name: str, known: list[str]) -> str:
     if not known:
         return f"{name}: is no parameter here; there are none"
-    (close, *_) = [*difflib.get_close_matches(name, known, 1), ""]
-    return f"{name}: is no parameter here{f' (did you mean {close}?)' if close else ''}; there are {', '.join(known)}"
+    hint = did_you_mean(name, known)
+    return f"{name}: is no parameter here{f' ({hint})' if hint else ''}; there are {', '.join(known)}"
 
 
 def _aware(moment: datetime) -> datetime:

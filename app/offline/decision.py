@@ -65,7 +65,7 @@ def decide(reference: pd.DataFrame, current: pd.DataFrame, file: MonitoringFile)
 
     Columns that are hidden from Kafka are hidden here too. Hashes use a fixed key, since nothing is stored.
     """
-    found = read_reference("offline", "check", reference, file, key=ANY_KEY)
+    found = read_reference("offline", "check", reference, file, key=ANY_KEY, others=map(str, current.columns))
     hiding = hiding_of(file.columns, ANY_KEY)
     if hiding is not None:
         current = hidden_table(current, hiding)

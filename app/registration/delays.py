@@ -4,8 +4,11 @@ join.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
+from app.core.config.monitoring import Windows
 from app.core.reference.layout import Floats
 from app.registration.judgeable import span_words
 from app.registration.monitoring import TableColumns
@@ -45,6 +48,17 @@ def delay_notes(table: CellTable, columns: TableColumns, retention: float) -> li
             f"({span_words(retention)}) and would enter no metric: set it to {days * DAY:.0f} ({days} days)"
         )
     return notes
+
+
+def retention_notes(windows: Windows) -> Iterator[str]:
+    """Return a line where a prediction waits for its truth for less time than its window takes."""
+    window = windows.pane * windows.panes
+    if windows.retention < window:
+        yield (
+            f"WARNING: windows.retention ({span_words(windows.retention)}) is shorter than the window "
+            f"({span_words(window)}): truth that comes later, within the window, would enter no metric: did you mean "
+            f"{window:.0f} or more?"
+        )
 
 
 def _times(table: CellTable, name: str) -> Floats:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import msgspec
 
+from app.core.config.close_names import name_hint
 from app.core.config.monitoring import MOST_LONGEST, DefaultTruth, Monitoring
-from app.core.config.routes import Route, RouteError, check_route
+from app.core.config.routes import Route, RouteError, check_channels, check_route
 from app.core.config.rule_layers import RULES, check_runbook
-from app.core.reference.metadata import METRICS, by_metric_name, metric_name
+from app.core.reference.metadata import METRIC_NAMES, METRICS, by_metric_name, metric_name
 from app.core.reference.profile import Task
 from app.core.scales.levels import per_second
+from app.registration.literal_values import values_at
 
 T = TypeVar("T")
 
@@ -135,6 +137,8 @@ def monitoring_of(raw: object) -> MonitoringFile:
     _check_words(monitoring)
     _check_silence(monitoring)
     _check_routes(monitoring.alerting.routes, sections)
+    with _named():
+        check_channels("alerting.channels", monitoring.alerting.channels)
     rules = _rules_given(sections.get("alerting", {}), monitoring)
     return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring, rules=rules)
 
@@ -152,7 +156,7 @@ def _check_words(monitoring: Monitoring) -> None:
     named += [(f"limits.{name}", name) for name in performance.limits]
     for where, name in named:
         if name not in METRICS:
-            raise MonitoringError(f"performance.{where}: no metric {name!r}; known are {', '.join(METRICS)}")
+            raise MonitoringError(f"performance.{where}: no metric {name!r}; {name_hint(name, METRIC_NAMES)}")
     if performance.limits and performance.policy != "threshold":
         raise MonitoringError('performance.limits: decide with performance.policy "threshold" alone; set it too')
 
@@ -229,9 +233,7 @@ def _rules_given(raw: Mapping[str, Any], monitoring: Monitoring) -> dict[str, di
 def _known(key: str, keys: tuple[str, ...], where: str) -> None:
     if key in keys:
         return
-    close = get_close_matches(key, keys, n=1)
-    hint = f"did you mean {where}{close[0]}?" if close else f"known are {', '.join(keys)}"
-    raise MonitoringError(f"unknown key {where}{key}; {hint}")
+    raise MonitoringError(f"unknown key {where}{key}; {name_hint(key, keys, where)}")
 
 
 def _check_keys(raw: object, default: object, where: str) -> None:
@@ -249,10 +251,18 @@ def _check_routes(routes: Sequence[Route], sections: Mapping[str, Any]) -> None:
         where = f"alerting.routes[{number}]"
         for key in sections["alerting"]["routes"][number]:
             _known(key, names, f"{where}.")
-        try:
+        with _named():
             check_route(where, route)
-        except RouteError as error:
-            raise MonitoringError(str(error)) from None
+            check_channels(f"{where}.channels", route.channels)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    """Raise MonitoringError for a route or channel that cannot be used."""
+    try:
+        yield
+    except RouteError as error:
+        raise MonitoringError(str(error)) from None
 
 
 def _merged(default: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,6 +285,9 @@ def _converted(raw: object, kind: type[T]) -> T:
         where = where.strip("`.")
         if words.startswith("Object contains unknown field"):
             _known(words.split("`")[1], tuple(msgspec.structs.asdict(TableColumns())), f"{where}.")
+        if words.startswith("Invalid enum value"):
+            value = words.removeprefix("Invalid enum value ").strip("'")
+            words += f"; {name_hint(value, values_at(kind, where))}"
         raise MonitoringError(f"{where}: {words[0].lower()}{words[1:]}") from None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,16 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import replace as replaced
 
+from app.core.config.close_names import did_you_mean
 from app.core.profile_builder import HowRead, build_profile, outcome_rows_of
 from app.core.reference.profile import Profile, with_identity
 from app.core.values.reading import Reading, name_of, names
-from app.registration.delays import delay_notes
+from app.registration.delays import delay_notes, retention_notes
 from app.registration.hiding import hidden_table, hiding_of, registered, without_redacted
 from app.registration.monitoring import MonitoringError, MonitoringFile
 from app.registration.roles import Roles, features_of, roles_of
 from app.registration.task import TaskDecision, task_of
+from app.registration.unused_names import unused_names
 from app.registration.usual import values_in_order, with_usual
 from app.tables import CellTable, TableError
 from app.tables.json_cells import class_probabilities
@@ -59,10 +61,12 @@ def read_reference(
     file: MonitoringFile | None = None,
     baseline: Mapping[str, float] | None = None,
     key: bytes | None = None,
+    others: Iterable[str] = (),
 ) -> Reference:
     """Return the profile of a reference table, with decisions and notes.
 
-    `baseline` replaces the metrics computed from the table, by name. `key`: the key of hashed columns.
+    `baseline` replaces the metrics computed from the table, by name. `key`: the key of hashed columns. `others`:
+    names of further columns, of the rows to be judged.
 
     Raises TableError or MonitoringError that names the column or key.
     """
@@ -94,7 +98,9 @@ def read_reference(
         outcomes = outcome_rows_of(profile, told, probability, truth, task.reading)
     profile, more = with_usual(profile, table, file.columns, file.monitoring.windows, values, outcomes)
     late = delay_notes(table, file.columns, file.monitoring.windows.retention)
-    notes = (*_notes(table, roles, task), *more, *late)
+    unused = unused_names(columns, baseline or (), {*map(str, given.columns), *others})
+    short = retention_notes(file.monitoring.windows)
+    notes = (*_notes(table, roles, task), *more, *late, *short, *unused)
     return Reference(profile, roles, notes, registered(given, columns, roles, hiding))
 
 
@@ -106,7 +112,9 @@ def _check_roles(table: CellTable, roles: Roles, file: MonitoringFile) -> None:
     absent = [name for name in file.monitoring.alerting.critical_features if name not in roles.decisions]
     if absent:
         why = "; ".join(f"{name} {roles.left_out[name]}" for name in absent if name in roles.left_out)
-        hint = f" ({why}; columns.features puts it back)" if why else ""
+        hint = (
+            f" ({why}; columns.features puts it back)" if why else did_you_mean(absent[0], roles.decisions, before="; ")
+        )
         raise MonitoringError(f"alerting.critical_features: {', '.join(absent)} is not one of the features{hint}")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from app.core.config.close_names import did_you_mean
 from app.core.reference.profile import Kind
 from app.core.values.cell import Cell
 from app.core.values.kind import KindDecision, MissingWords, decide, not_a_feature
@@ -109,7 +110,8 @@ def _others(table: CellTable, columns: TableColumns, outputs: Sequence[str | Non
 def _check_lists(features: Sequence[str], columns: TableColumns) -> None:
     for name in (*columns.categorical, *columns.numeric):
         if name not in features:
-            raise TableError(f"columns.categorical and columns.numeric: {name!r} is not one of the features")
+            hint = did_you_mean(name, features, before="; ")
+            raise TableError(f"columns.categorical and columns.numeric: {name!r} is not one of the features{hint}")
     for name in columns.categorical:
         if name in columns.numeric:
             raise TableError(f"column {name!r} is listed under columns.categorical and columns.numeric")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 from pydantic import ValidationError
 
+from app.core.config.close_names import did_you_mean
 from app.core.config.monitoring import DriftThresholds, Monitoring, PerformanceThresholds
 from app.core.reference.metadata import METRICS, by_metric_name, kinds_by_stats, metric_name
 from app.core.reference.profile import Kind
@@ -209,17 +209,14 @@ def _features(metadata: Mapping[str, Any], drift: Mapping[str, Any]) -> tuple[li
             raise MonitoringError(f"{key}: must be a list of names")
         for name in names if kinds else ():
             if name not in kinds:
-                raise MonitoringError(f"{key}: {name!r} is not one of the features{_hint(name, list(kinds))}")
+                raise MonitoringError(
+                    f"{key}: {name!r} is not one of the features{did_you_mean(name, kinds, before='; ')}"
+                )
     claimed = {name for names in given.values() for name in names}
     numeric, categorical = (
         [*given[kind], *(name for name, its in kinds.items() if its == kind and name not in claimed)] for kind in named
     )
     return numeric, categorical
-
-
-def _hint(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _valid(raw: Mapping[str, Any]) -> MonitoringSetup:
@@ -234,7 +231,17 @@ def _line(problem: Mapping[str, Any]) -> str:
     where = ".".join(part for part in location if not part.startswith(("literal[", "function-")))
     message = str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {where}"
+        *sections, key = location
+        before = "".join(f"{section}." for section in sections)
+        return f"unknown key {where}{did_you_mean(key, _keys_of(sections), before, before='; ')}"
     if problem["type"] == "value_error":  # about a key, or about a part: then the message names the key within
         return f"{where}{': ' if message.startswith('must') else '.'}{message}"
     return f"{where}: {message[0].lower()}{message[1:]}, not {problem['input']!r}"
+
+
+def _keys_of(sections: Sequence[str]) -> tuple[str, ...]:
+    """Return the keys of a part of the configuration."""
+    part: Any = MonitoringSetup
+    for section in sections:
+        part = part.model_fields[section].annotation
+    return tuple(part.model_fields)

@@ -6,8 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from app.core.config.close_names import name_hint
 from app.core.config.monitoring import Alerting, DriftThresholds, PerformanceThresholds
-from app.core.reference.metadata import METRICS
+from app.core.config.routes import check_channels
+from app.core.reference.metadata import METRIC_NAMES, METRICS
 
 Above0 = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 AtLeast0 = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -41,7 +43,7 @@ class PerformanceMonitoring(SetupPart):
     def _known(self) -> Self:
         for name in self.metrics:
             if name not in METRICS:
-                raise ValueError(f"metrics: no metric {name!r}; known are {', '.join(METRICS)}")
+                raise ValueError(f"metrics: no metric {name!r}; {name_hint(name, METRIC_NAMES)}")
         for key, names in (("thresholds", self.thresholds), ("limits", self.limits)):
             for name in names:
                 if name not in self.metrics:
@@ -102,6 +104,11 @@ class AlertingSetup(SetupPart):
     enabled: bool = True
     channels: list[str] = list(_ALERTING.channels)
     thresholds: AlertThresholds = AlertThresholds()
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        check_channels("channels", self.channels)
+        return self
 
 
 class MonitoringSetup(SetupPart):

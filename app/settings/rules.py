@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings
 
+from app.core.config.close_names import name_hint
 from app.core.config.rule_layers import RULES, Given, Layer, check_runbook
 from topics.levels import Level
 
@@ -29,9 +29,7 @@ class RuleChange(BaseModel):
 def _known(changes: dict[str, RuleChange]) -> dict[str, RuleChange]:
     for name in changes:
         if name not in RULES:
-            close = get_close_matches(name, RULES, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(RULES)}"
-            raise ValueError(f"there is no rule {name!r}; {hint}")
+            raise ValueError(f"there is no rule {name!r}; {name_hint(name, RULES)}")
     return changes
 
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from app.core.config.close_names import did_you_mean
 from app.core.values.cell import Cell, UnreadableCellError, cell_of
 from app.core.values.precision import Floats, Precision, shortest_decimals
 from app.core.values.reading import Mask, Reading, number_of, numbers
@@ -32,8 +33,9 @@ def column_of(frame: pd.DataFrame, name: str, key: str = "") -> pd.Series:
         return frame[name]
     known = ", ".join(map(str, frame.columns[:SHOWN_COLUMNS]))
     more = ", …" if len(frame.columns) > SHOWN_COLUMNS else ""
-    hint = f" ({key} names it)" if key else ""
-    raise TableError(f"no column {name!r} in the table{hint}; it has {known}{more}")
+    named = f" ({key} names it)" if key else ""
+    hint = did_you_mean(name, map(str, frame.columns), before="; ")
+    raise TableError(f"no column {name!r} in the table{named}; it has {known}{more}{hint}")
 
 
 class CellTable:

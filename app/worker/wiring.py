@@ -117,8 +117,8 @@ class WorkerAgents:
         )
         self.notify = NotifyAgent(
             tables["notify"], self._monitoring, channels,
-            routing=routing_of(settings), muting=CurrentMuting(settings, silences), patience=patience_of(settings),
-            saved=self._saved, redelivered=redelivered.heard,
+            routing=routing_of(settings, channels), muting=CurrentMuting(settings, silences),
+            patience=patience_of(settings), saved=self._saved, redelivered=redelivered.heard,
             flapping_per_hour=settings.flapping_per_hour, digest_above=settings.digest_above,
         )  # fmt: skip
         halt_alerts = HaltAlerts(

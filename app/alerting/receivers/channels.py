@@ -8,9 +8,10 @@ from pathlib import Path
 from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.notify.channel import Channel, Outcome, Permanent
 from app.alerting.notify.notification import Notification
-from app.alerting.receivers.requests import PREFIX, SECRET
+from app.alerting.receivers.requests import SECRET
 from app.alerting.receivers.table import ReceiversTable
 from app.alerting.rendering.labels import Labelling
+from app.core.config.routes import RECEIVER_PREFIX as PREFIX
 from app.settings.secrets import read_secret
 from app.settings.settings import Settings, SettingsError
 from topics.events import ReceiverEvent

@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from app.core.config.routes import RECEIVER_PREFIX as PREFIX
 from app.kafka.producer import Producer
 from topics.events import ReceiverEvent
 from topics.registry import RECEIVERS
 
-PREFIX = "webhook:"
-"""Prefix before a receiver's name that makes the name of its channel in routes."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 SECRET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 LONGEST_COMMENT = 1000

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 import zoneinfo
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from app.core.config.close_names import did_you_mean
 from app.core.config.matchers import MOST_MATCHERS, MatcherError, matcher_of
 from app.core.config.weekly import WeeklyError, weekly_of
 from app.kafka.producer import Producer
@@ -81,8 +81,7 @@ def _check_hours(hours: Hours) -> None:
     if hours.zone not in zones:
         if len(hours.zone) > LONGEST_ZONE:
             raise SilenceError("hours.zone: there is no time zone of so long a name; write it as Europe/Berlin")
-        close = get_close_matches(hours.zone, zones, n=1)
-        hint = f"did you mean {close[0]}?" if close else "write it as Europe/Berlin"
+        hint = did_you_mean(hours.zone, zones) or "write it as Europe/Berlin"
         raise SilenceError(f"hours.zone: there is no time zone {hours.zone!r}; {hint}")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import re2
+
+from app.core.config.close_names import name_hint
 
 LABELS = ("model", "model_version", "rule", "subject", "metric", "level")
 """Labels that a matcher can name."""
@@ -58,8 +59,7 @@ def matcher_of(text: str) -> Matcher:
         raise MatcherError(f"{text!r} is no matcher: write label=value, label!=value, label=~regex or label!~regex")
     name, operator, value = found["name"], found["operator"], _unquoted(found["value"])
     if name not in LABELS:
-        close = get_close_matches(name, LABELS, n=1)
-        raise MatcherError(f"there is no label {name!r}; {f'did you mean {close[0]}?' if close else _known()}")
+        raise MatcherError(f"there is no label {name!r}; {name_hint(name, LABELS)}")
     if len(value) > LONGEST:
         raise MatcherError(f"{name}: at most {LONGEST} characters")
     pattern = _pattern(name, value) if operator.endswith("~") else None
@@ -74,10 +74,6 @@ def matchers_of(texts: Iterable[str]) -> tuple[Matcher, ...]:
 def all_match(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
     """Return whether every matcher holds for these labels."""
     return all(matcher.matches(labels) for matcher in matchers)
-
-
-def _known() -> str:
-    return f"known are {', '.join(LABELS)}"
 
 
 def _unquoted(value: str) -> str:

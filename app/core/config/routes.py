@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from app.core.config.close_names import name_hint
 from app.core.config.matchers import LABELS, MatcherError, matchers_of
 from topics.levels import Level
+
+CHANNELS = ("alertmanager", "apprise", "email", "file", "log", "slack", "webhook")
+"""Names of the channels that the settings set up."""
+RECEIVER_PREFIX = "webhook:"
+"""Prefix before a receiver's name that makes the name of its channel in routes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +94,12 @@ def check_labels(where: str, names: Iterable[str]) -> None:
     """Check names of labels. Raises RouteError for an unknown label."""
     for name in names:
         if name not in LABELS:
-            raise RouteError(f"{where}: there is no label {name!r}; known are {', '.join(LABELS)}")
+            raise RouteError(f"{where}: there is no label {name!r}; {name_hint(name, LABELS)}")
+
+
+def check_channels(where: str, names: Iterable[str], known: Iterable[str] = CHANNELS) -> None:
+    """Raise RouteError for a channel that does not exist. Those of receivers pass: they are added at any time."""
+    known = tuple(known)
+    for name in names:
+        if name not in known and not name.startswith(RECEIVER_PREFIX):
+            raise RouteError(f"{where}: there is no channel {name!r}; {name_hint(name, known)}")

@@ -16,6 +16,8 @@ METRICS = (
 """Metrics by which any kind of model is judged."""
 METRIC_ALIASES = {"f1_score": "f1", "auc_roc": "roc_auc"}
 """Other names of metrics, used by the first configuration files and by scikit-learn's functions."""
+METRIC_NAMES = (*METRICS, *METRIC_ALIASES)
+"""Names of metrics that a configuration may use."""
 
 
 def metric_name(name: str) -> str:

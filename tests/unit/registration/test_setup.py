@@ -89,7 +89,7 @@ def test_what_the_configuration_says_wins_and_the_rest_stays() -> None:
         ({"data_drift_monitoring": {"check_frequency": 0}}, r"data_drift_monitoring\.check_frequency: must be sec"),
         (
             {"data_drift_monitoring": {"numerical_features": ["agee"]}},
-            r"data_drift_monitoring\.numerical_features: 'agee' is not one of the features; did you mean 'age'",
+            r"data_drift_monitoring\.numerical_features: 'agee' is not one of the features; did you mean age",
         ),
         (
             {"data_drift_monitoring": {"numerical_features": ["age"], "categorical_features": ["age"]}},

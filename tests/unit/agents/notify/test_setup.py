@@ -79,6 +79,8 @@ def test_the_times_are_those_that_are_set() -> None:
         ({"routes": [{"channels": ["a"], "min_level": "high"}]}, "routes[0].min_level"),
         ({"routes": [{"channels": ["a"], "matchers": ["modle=a"]}]}, "routes[0].matchers: there is no label 'modle'"),
         ({"group_by": "colour"}, "group_by: there is no label 'colour'"),
+        ({"routes": [{"channels": ["slak"]}]}, "routes[0].channels: there is no channel 'slak'; did you mean slack?"),
+        ({"disabled_channels": "emial"}, "disabled_channels: there is no channel 'emial'; did you mean email?"),
         ({"maintenance": [{"weekdays": ["x"], "start": "1:00", "end": "2:00"}]}, "maintenance[0]: weekdays: 'x'"),
         ({"inhibit": [{"source": ["x=1"], "target": []}]}, "inhibit[0]: there is no label 'x'"),
     ],
