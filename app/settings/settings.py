@@ -11,7 +11,7 @@ import re
 import tomllib
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_state_path
@@ -29,6 +29,7 @@ from app.settings.history import HistorySettings
 from app.settings.http import PREFIX, HttpSettings
 from app.settings.kafka import KafkaSettings
 from app.settings.models import ModelSettings
+from app.settings.problems import problem_line
 from app.settings.retraining import RetrainingSettings
 from app.settings.rules import RuleSettings
 from app.settings.sources import CONFIG_FILE, ENV_PREFIX, RENAMED, ConfigFile, Environment
@@ -233,7 +234,7 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # checked by pydantic
     except ValidationError as error:
-        raise SettingsError("; ".join(_line(dict(problem)) for problem in error.errors())) from None
+        raise SettingsError("; ".join(problem_line(dict(problem), Settings) for problem in error.errors())) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{CONFIG_FILE}: {error}") from None
 
@@ -255,18 +256,3 @@ def environment(settings: Settings) -> dict[str, str]:
     values |= {name: one.get_secret_value() for name, one in given.items() if isinstance(one, SecretStr)}
     inherited = {name: value for name, value in os.environ.items() if name not in OLD_VARIABLES}
     return {**inherited, **{f"{ENV_PREFIX}{name.upper()}": text_of(value) for name, value in values.items()}}
-
-
-def _line(problem: dict[str, object]) -> str:
-    where = problem["loc"]
-    name = str(where[0]) if isinstance(where, tuple) and where else "settings"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if isinstance(where, tuple) and len(where) > 1:  # within a table of driftline.toml
-        inner = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where[1:])
-        return f"{name}{inner}: {message}; it is in {CONFIG_FILE}"
-    field = Settings.model_fields.get(name)
-    if problem["type"] == "extra_forbidden":
-        return f"{name}: there is no such setting; look for it in {CONFIG_FILE}"
-    if field is not None and (SecretStr in get_args(field.annotation) or not field.repr):
-        return f"{name}: {message}; it is {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"
-    return f"{name}: {message}, not {problem['input']!r}; it is a flag, {ENV_PREFIX}{name.upper()} or in {CONFIG_FILE}"

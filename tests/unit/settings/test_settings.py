@@ -124,3 +124,51 @@ def test_an_old_name_with_a_value_that_cannot_be_is_refused_by_the_new_one(monke
     monkeypatch.setenv("DRIFTLINE_MAX_RUN", "none")
     with pytest.raises(SettingsError, match="max_batch_records"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        (
+            "api_prot = 1",
+            r"^api_prot: there is no such setting; did you mean api_port\?; look for it in driftline\.toml$",
+        ),
+        ("colour = 1", r"^colour: there is no such setting; look for it in driftline\.toml$"),
+        ('[[routes]]\nchanels = ["log"]', r"routes\[0\]\.chanels: there is no such key; did you mean channels\?"),
+        ('[rules.traffic]\nlevle = "error"', r"rules\.traffic\.levle: there is no such key; did you mean level\?"),
+        (
+            "[models.churn.rules.traffic]\nfor_window = 2",
+            r"for_window: there is no such key; did you mean for_windows\?",
+        ),
+        ('[models.churn]\nowners = "a"', r"models\.churn\.owners: there is no such key; did you mean owner\?"),
+    ],
+)
+def test_a_mistyped_setting_in_the_file_is_named_with_the_one_that_was_meant(
+    folder: Path, toml: str, words: str
+) -> None:
+    (folder / "driftline.toml").write_text(toml + "\n")
+    with pytest.raises(SettingsError, match=words):
+        load_settings()
+
+
+def test_a_variable_with_our_prefix_that_is_no_setting_is_a_line_in_the_log_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.settings.sources._reported", set())
+    secret = "not to be seen"
+    names = {"DRIFTLINE_API_PROT": secret, "DRIFTLINE_COLOUR": secret, "DRIFTLINE_METRIC_PORT": "9090"}
+    quiet = {
+        "DRIFTLINE_API_KEY": secret, "DRIFTLINE_MAX_RUN": "7", "DRIFTLINE_EMPTY": "", "driftline_partitions": "2",
+        "DRIFTLINE_API_SERVICE_HOST": "10.0.0.1", "DRIFTLINE_API_SERVICE_PORT_HTTP": "80",
+        "DRIFTLINE_WEB_PORT": "tcp://10.0.0.1:80", "DRIFTLINE_WEB_PORT_80_TCP_ADDR": "10.0.0.1",
+    }  # fmt: skip
+    for name, value in {**names, **quiet}.items():
+        monkeypatch.setenv(name, value)
+    load_settings()
+    load_settings()
+    lines = [record.getMessage() for record in caplog.records if "deprecated" not in record.getMessage()]
+    assert sorted(lines) == [
+        "DRIFTLINE_API_PROT is no setting, and has no effect; did you mean DRIFTLINE_API_PORT?",
+        "DRIFTLINE_COLOUR is no setting, and has no effect",
+        "DRIFTLINE_METRIC_PORT is no setting, and has no effect; did you mean DRIFTLINE_METRICS_PORT?",
+    ]

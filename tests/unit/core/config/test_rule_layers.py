@@ -112,12 +112,12 @@ def test_a_child_process_has_the_same_rules(monkeypatch: pytest.MonkeyPatch, fol
     ("text", "words"),
     [
         ("[rules.trafic]\nenabled = false", "rules: there is no rule 'trafic'; did you mean traffic?"),
-        ("[rules.traffic]\nenable = false", "rules.traffic.enable: Extra inputs are not permitted"),
+        ("[rules.traffic]\nenable = false", "rules.traffic.enable: there is no such key; did you mean enabled?"),
         ('[rules.traffic]\nlevel = "loud"', "rules.traffic.level: Input should be 'info', 'warning'"),
         ("[rules.traffic]\nfor_windows = 0", "rules.traffic.for_windows: Input should be greater than or equal to 1"),
         ("[rules.traffic]\nhysteresis = 1.5", "rules.traffic.hysteresis: Input should be less than or equal to 1"),
         ("[models.churn.rules.speed]\nlevel = 'info'", "models.churn.rules: there is no rule 'speed'"),
-        ("[models.churn.rule.traffic]\nlevel = 'info'", "models.churn.rule: Extra inputs are not permitted"),
+        ("[models.churn.rule.traffic]\nlevel = 'info'", "models.churn.rule: there is no such key; did you mean rules?"),
     ],
 )
 def test_what_cannot_be_is_named(folder: Path, text: str, words: str) -> None:
