@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import msgspec
 from fastapi import Request
 
 from api.http.problems import Problem
+from api.intake.unknown_fields import MOST_NAMES, UnknownFields, decode_event, decode_list, field_line, names_in
 from topics.reasons import field_error, is_missing
 
 T = TypeVar("T")
@@ -42,15 +42,17 @@ def rejection_of(index: int, error: Exception, document: bytes | msgspec.Raw, ki
         return Rejection(index, f"{at}{field_error(broken)}")
     needed = [one.name for one in msgspec.structs.fields(kind) if one.required]
     lacking = "; ".join(f"{at}{name}: missing" for name in needed if name not in there)
-    return Incomplete(index, lacking or f"{at}{field_error(error)}")
+    unknown = "".join(f"; {at}{field_line(name, kind)}" for name in names_in(document, kind)[:MOST_NAMES])
+    return Incomplete(index, f"{lacking}{unknown}" if lacking else f"{at}{field_error(error)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Items(Generic[T_co]):
-    """Decoded items, each with its position, and the rejections of the others."""
+    """Decoded items, each with its position, and the rejections of the others. `warnings`: lines about the accepted."""
 
     accepted: Sequence[tuple[int, T_co]]
     rejected: Sequence[Rejection]
+    warnings: tuple[str, ...] = ()
 
 
 async def read_body(request: Request) -> bytes:
@@ -123,7 +125,9 @@ def decode_items(
         raise Problem(400, "the body has no event")
     if len(documents) > MAX_ITEMS:
         raise Problem(413, f"{len(documents):,} events in one request; at most {MAX_ITEMS:,} are taken")
-    return sift(_each(documents, decoder, explain), check)
+    unknown = UnknownFields(decoder.type)
+    found = sift(_each(documents, decoder, explain, unknown), check)
+    return replace(found, warnings=unknown.warnings())
 
 
 def sift(read: Iterable[tuple[int, T] | Rejection], check: Callable[[T], str]) -> Items[T]:
@@ -141,11 +145,11 @@ def sift(read: Iterable[tuple[int, T] | Rejection], check: Callable[[T], str]) -
 
 
 def _each(
-    documents: Iterable[bytes | msgspec.Raw], decoder: msgspec.json.Decoder[T], explain: Explain
+    documents: Iterable[bytes | msgspec.Raw], decoder: msgspec.json.Decoder[T], explain: Explain, unknown: UnknownFields
 ) -> Iterator[tuple[int, T] | Rejection]:
     for index, document in enumerate(documents):
         try:
-            yield index, decoder.decode(document)
+            yield index, decode_event(document, decoder, index, unknown)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             if is_missing(error):
                 yield rejection_of(index, error, document, decoder.type)
@@ -157,18 +161,14 @@ def _all_sound(body: bytes, kind: str, decoder: msgspec.json.Decoder[T], check: 
     """Decode a list without errors, the usual case, in one step; None where its items must be decoded one by one."""
     if body[:1] != b"[" or kind in NDJSON:
         return None
+    found = UnknownFields(decoder.type)
     try:
-        items = _list_decoder(decoder.type).decode(body)  # type: ignore[arg-type]  # a type can be hashed
+        items = decode_list(body, decoder, found)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if not 0 < len(items) <= MAX_ITEMS or any(map(check, items)):
         return None
-    return Items(list(enumerate(items)), ())
-
-
-@functools.cache
-def _list_decoder(kind: type[T]) -> msgspec.json.Decoder[list[T]]:
-    return msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type that is made at run time
+    return Items(list(enumerate(items)), (), found.warnings())
 
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal, TypeVar
 from urllib.parse import unquote
@@ -12,6 +13,7 @@ from msgspec import Meta
 
 from api.http.problems import Problem
 from api.intake.bodies import MAX_ITEMS, Items, Rejection, rejection_of, sift
+from api.intake.unknown_fields import UnknownFields, decode_event
 from topics.reasons import field_error
 
 T = TypeVar("T")
@@ -87,17 +89,20 @@ def decoded(
     `complete` adds values that only the envelope has; `check` returns the error of an item.
     """
 
+    unknown = UnknownFields(decoder.type)
+
     def read() -> Iterator[tuple[int, T] | Rejection]:
         for index, envelope in found:
             if isinstance(envelope, Rejection):
                 yield envelope
                 continue
             try:
-                yield index, complete(decoder.decode(envelope.content), envelope)
+                yield index, complete(decode_event(envelope.content, decoder, index, unknown), envelope)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 yield rejection_of(index, error, envelope.content, decoder.type, "data: ")
 
-    return sift(read(), check)
+    sifted = sift(read(), check)
+    return replace(sifted, warnings=unknown.warnings())
 
 
 def _batch(body: bytes) -> Found:

@@ -85,7 +85,7 @@ class Hider:
                 accepted.append((index, self._event(event)))
             except HidingError as error:
                 rejected.append(Rejection(index, str(error)))
-        return Items(accepted, rejected)
+        return Items(accepted, rejected, found.warnings)
 
     def _event(self, event: Event) -> Event:
         version: str | None = getattr(event, "model_version", None)  # feedback has none

@@ -38,3 +38,10 @@ async def publish(
     first = rejected[0]
     words = first.error if given == 1 else f"none of {given:,} events can be taken; the first: {first.error}"
     raise Problem(status(first), words, accepted=0, rejected=rejected)
+
+
+def count_warnings(topic: Topic, unknown_fields: Sequence[str], unregistered: Sequence[str] = ()) -> None:
+    """Count the warnings of a response."""
+    for kind, lines in (("unknown_field", unknown_fields), ("unregistered", unregistered)):
+        if lines:
+            metrics.API_WARNINGS.labels(topic.name, kind).inc(len(lines))

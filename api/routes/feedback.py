@@ -12,7 +12,7 @@ from api.intake.bodies import Incomplete, Rejection, decode_items, read_body
 from api.intake.cloud_events import are_cloud_events, decoded, envelopes_of
 from api.intake.events import IncomingFeedback, feedback, wrong_feedback
 from api.intake.parsing import parsed
-from api.intake.publish import publish
+from api.intake.publish import count_warnings, publish
 from api.services import Serving
 from topics.registry import FEEDBACK
 
@@ -23,8 +23,9 @@ router = APIRouter()
 async def post_feedback(request: Request, services: Serving) -> Response:
     """Send one or many: 200 once Kafka has the valid items; `status` is "partial" where some are invalid.
 
-    Where none is valid: 400 if the first lacks a required field, 422 if a field of the first is wrong. Feedback with
-    `model` is for that model only. A key for one model sets the model; a key for several requires it.
+    Where none is valid: 400 if the first lacks a required field, 422 if a field of the first is wrong. `warnings` name
+    unknown fields, which are left out. Feedback with `model` is for that model only. A key for one model sets the
+    model; a key for several requires it.
     """
     body, caller = await read_body(request), caller_of(request)
     if are_cloud_events(request.headers):
@@ -37,12 +38,15 @@ async def post_feedback(request: Request, services: Serving) -> Response:
     only = caller.models[0] if caller.models is not None and len(caller.models) == 1 else None
     events = [event.event(only) for _, event in found.accepted]
     rejected = await publish(services.producer, FEEDBACK, events, found, _status)
+    count_warnings(FEEDBACK, found.warnings)
+    warnings = {"warnings": found.warnings} if found.warnings else {}
     if not rejected:
-        return answer({"status": "success", "message": "Feedback recorded"})
+        return answer({"status": "success", "message": "Feedback recorded", **warnings})
     given = len(found.accepted) + len(found.rejected)
     recorded = given - len(rejected)
     message = f"Feedback recorded for {recorded:,} of {given:,}"
-    return answer({"status": "partial", "message": message, "accepted": recorded, "rejected": rejected})
+    told = {"status": "partial", "message": message, "accepted": recorded, "rejected": rejected}
+    return answer({**told, **warnings})
 
 
 def _status(first: Rejection) -> int:

@@ -16,7 +16,8 @@ from api.intake.bodies import Items, Rejection, decode_items, read_body
 from api.intake.cloud_events import Envelope, are_cloud_events, decoded, envelopes_of
 from api.intake.events import IncomingPrediction, completed, predictions, wrong_prediction
 from api.intake.parsing import parsed
-from api.intake.publish import publish
+from api.intake.publish import count_warnings, publish
+from api.intake.unregistered import unregistered_lines
 from api.services import Services, Serving
 from app.kafka.errors import BrokerUnavailable
 from topics.events import PredictionEvent, utc_now
@@ -34,16 +35,16 @@ async def post_predictions(request: Request, services: Serving, model: Of = None
 
     `prediction_ids` are the ids of the accepted events in their order, where any id was created here. `unregistered` is
     the number of events of model versions that are not registered. Workers set those aside, to be sent again after the
-    registration. KServe's inference logger may send here: `waiting` is the number of requests and responses that Kafka
-    has; a worker pairs them. Their model is the inference service, or `model` in the URL; their version is
-    `model_version` in the URL.
+    registration. `warnings` name those versions, and unknown fields, which are left out. KServe's inference logger may
+    send here: `waiting` is the number of requests and responses that Kafka has; a worker pairs them. Their model is the
+    inference service, or `model` in the URL; their version is `model_version` in the URL.
     """
     body = await read_body(request)
     if are_cloud_events(request.headers):
         return await _cloud_events(request, services, body, (model, model_version))
     kind = request.headers.get("content-type", "")
     found = await parsed(len(body), decode_items, body, kind, predictions, _wrong_for(caller_of(request)))
-    return answer(await _sent(services, services.hider.events(found)), 202)
+    return answer(await _sent(services, services.hider.events(found), caller_of(request)), 202)
 
 
 def _wrong_for(caller: Principal) -> Callable[[IncomingPrediction], str]:
@@ -68,22 +69,27 @@ async def _cloud_events(
     waiting = len(halves) - len(refused)
     found = await parsed(len(body), decoded, others, predictions, _wrong_for(caller), completed)
     hidden = services.hider.events(found)
-    both = Items(hidden.accepted, [*hidden.rejected, *refused])
+    both = Items(hidden.accepted, [*hidden.rejected, *refused], hidden.warnings)
     if waiting and not both.accepted:
         rejected = sorted(both.rejected, key=lambda one: one.index)
         return answer({"accepted": 0, "rejected": rejected, "waiting": waiting}, 202)
-    told = await _sent(services, both)
+    told = await _sent(services, both, caller)
     return answer({**told, "waiting": waiting} if waiting else told, 202)
 
 
-async def _sent(services: Services, found: Items[IncomingPrediction]) -> dict[str, object]:
+async def _sent(services: Services, found: Items[IncomingPrediction], caller: Principal) -> dict[str, object]:
     now = utc_now()
     events = [item.event(now) for _, item in found.accepted]
     rejected = await publish(services.producer, PREDICTIONS, events, found)
     told: dict[str, object] = {"accepted": len(events) + len(found.rejected) - len(rejected), "rejected": rejected}
     unregistered = await _unregistered(services, events)
     if unregistered:
-        told["unregistered"] = unregistered
+        told["unregistered"] = unregistered.total()
+    registered = [version for version in services.models if caller.is_for(version[0])] if unregistered else []
+    strangers = tuple(unregistered_lines(unregistered, registered))
+    count_warnings(PREDICTIONS, found.warnings, strangers)
+    if found.warnings or strangers:
+        told["warnings"] = [*strangers, *found.warnings]
     if any(item.prediction_id is None for _, item in found.accepted):
         lost = {one.index for one in rejected}
         positions = (index for index, _ in found.accepted)
@@ -91,12 +97,12 @@ async def _sent(services: Services, found: Items[IncomingPrediction]) -> dict[st
     return told
 
 
-async def _unregistered(services: Services, events: Sequence[PredictionEvent]) -> int:
-    """Return how many events are of model versions that are not registered now; 0 where that cannot be found out."""
+async def _unregistered(services: Services, events: Sequence[PredictionEvent]) -> Counter[tuple[str, str]]:
+    """Return the number of events of each unregistered model version; empty where that cannot be found out."""
     models = services.models
     counts = Counter((event.model, event.model_version) for event in events)
     if not services.loaded or all(models.get(*version) for version in counts):
-        return 0
+        return Counter()
     with contextlib.suppress(BrokerUnavailable):  # the events are in Kafka already: the known registrations have to do
         await models.catch_up()
-    return sum(n for version, n in counts.items() if models.get(*version) is None)
+    return Counter({version: n for version, n in counts.items() if models.get(*version) is None})

@@ -23,7 +23,7 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
     `prediction_ids`: ids of the accepted events in their order, where any id was created here. `waiting`: requests and
     responses of inferences that Kafka has, for a worker to pair. `unregistered`: number of events whose model version
-    is not registered.
+    is not registered. `warnings`: a line for each of these versions, and for each unknown field.
     """
 
     accepted: int
@@ -31,15 +31,20 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     prediction_ids: list[str] | UnsetType = UNSET
     waiting: int | UnsetType = UNSET
     unregistered: int | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """Result of sending feedback; where some was rejected, how much was accepted, and the others by position."""
+    """Result of sending feedback; where some was rejected, how much was accepted, and the others by position.
+
+    `warnings`: a line for each unknown field.
+    """
 
     status: Literal["success", "partial"]
     message: str
     accepted: int | UnsetType = UNSET
     rejected: list[Rejection] | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
 
 
 class Library(msgspec.Struct, frozen=True):

@@ -263,6 +263,11 @@ API_EVENTS = Counter(
     "driftline_api_events", "Events given to the API, by topic and outcome (accepted, rejected).",
     ["topic", "outcome"], registry=API,
 )  # fmt: skip
+API_WARNINGS = Counter(
+    "driftline_api_warnings", "Warnings in responses to events, by topic and kind: model versions that are not "
+    "registered (unregistered), fields that no event has (unknown_field).",
+    ["topic", "kind"], registry=API,
+)  # fmt: skip
 API_EXTRA_FEATURES = Counter(
     "driftline_api_extra_features", "Features that the served model does not have, left out of what it got.",
     registry=API,

@@ -42,9 +42,14 @@ async def client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_an_accepted_prediction_is_in_kafka_under_its_id(client: httpx.AsyncClient, settings: Settings) -> None:
     answer = await client.post("/predictions", json=EVENT)
-    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "rejected": [], "unregistered": 1})
-    (record,) = await records_of(settings, PREDICTIONS)
-    assert record.key == b"a"
+    warnings = [f"{EVENT['model']} {EVENT['model_version']} is not registered, so 1 event is not counted until it is"]
+    told = {"accepted": 1, "rejected": [], "unregistered": 1, "warnings": warnings}
+    assert (answer.status_code, answer.json()) == (202, told)
+    again = await client.post("/predictions", json=[{**EVENT, "prediction_id": "b", "probabilty": 0.5}])
+    assert [line.partition(":")[0] for line in again.json()["warnings"]] == [*warnings, "probabilty"]
+    counted = (await client.get("/metrics")).text
+    assert 'driftline_api_warnings_total{kind="unknown_field",topic="predictions"} ' in counted
+    record = next(one for one in await records_of(settings, PREDICTIONS) if one.key == b"a")
     assert msgspec.json.decode(record.value, type=PredictionEvent) == msgspec.convert(
         EVENT, PredictionEvent, strict=False
     )
