@@ -25,6 +25,8 @@ BUSY_MS, LOCK_SECONDS = 5000, 10.0
 """Timeouts of a lock: milliseconds in SQLite, seconds in PostgreSQL."""
 WAL_BYTES = 64 << 20
 """Size to which SQLite's write-ahead log is cut once no reader needs more of it, in bytes."""
+REFUSED = "authentication failed"
+"""PostgreSQL's words for a login with another password, or of an unknown user."""
 WRITER_LOCK = 0x64726966746C696E
 """Key of PostgreSQL's advisory lock, which the writer takes (`driftlin`)."""
 
@@ -138,8 +140,17 @@ class History:
 
 
 def words_of(error: DBAPIError) -> str:
-    """Return the database's error message in one line, without the statement and its values."""
-    return " ".join(str(error.orig).split()) or type(error).__name__
+    """Return the database's error message in one line, with the setting to change where there is one.
+
+    The statement and its values are left out.
+    """
+    words = " ".join(str(error.orig).split()) or type(error).__name__
+    attempt = getattr(error.orig, "pgconn", None)  # psycopg has no SQLSTATE of a connection that was not made
+    if attempt is not None and attempt.needs_password:
+        return f"{words}: no password is set: set history_password or history_password_file"
+    if attempt is not None and attempt.used_password and REFUSED in words:
+        return f"{words}: history_password (or history_password_file) is not that of this user"
+    return words
 
 
 def _url_of(url: str | Path, password: str | None) -> URL:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sqlalchemy import inspect, text
 
 from app.history import History, NewerHistory, NoHistory
+from app.history.errors import HistoryUnavailable
 from app.history.event_rows import entries_of
 from app.history.migrating import config_of
 from app.history.tables import (
@@ -34,7 +35,7 @@ from app.history.tables import (
 )
 from app.history.writer import RecordedRun
 from app.telemetry.metrics import RECORDER
-from tests.support.databases import Server, emptied
+from tests.support.databases import PASSWORD, Server, emptied
 from tests.support.history_stream import AT, ISO, Sent, Stream, prediction
 from topics import registry
 from topics.registry import Topic
@@ -118,6 +119,24 @@ def test_a_postgresql_without_an_encoding_keeps_texts_as_texts(postgresql: Serve
         (row,) = stream.rows(PREDICTIONS)
     assert (row["prediction_id"], row["model"], row["prediction"]) == ("ä€😀", "kävely", "yö")
     assert msgspec.json.decode(row["features"]) == {"é": "ü"}
+
+
+@pytest.mark.parametrize(
+    ("database", "password", "words"),
+    [
+        ("postgres", "not the one", r"history_password \(or history_password_file\) is not that of this user"),
+        ("postgres", None, "no password is set: set history_password or history_password_file"),
+        ("none", PASSWORD, 'database "none" does not exist$'),
+    ],
+)
+def test_a_wrong_password_is_named_by_its_setting_and_never_by_its_value(
+    postgresql: Server, database: str, password: str | None, words: str
+) -> None:
+    history = History(postgresql.url(database), password)
+    with pytest.raises(HistoryUnavailable, match=words) as error, history.reading():
+        pass
+    assert password is None or password not in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_the_first_prediction_and_the_last_feedback_count(stream: Stream) -> None:
