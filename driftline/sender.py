@@ -136,7 +136,9 @@ class Sender:
         count = answer.body.get("unregistered")
         if isinstance(count, int) and count > 0:
             if not self.unregistered:
-                warn("%d events are of model versions that are not registered: driftline register", count)
+                lines = answer.body.get("warnings")
+                named = f" ({lines[0]})" if isinstance(lines, list) and lines else ""
+                warn("%d events are of model versions that are not registered: driftline register%s", count, named)
             self.unregistered += count
 
     def _lost(self, items: list[Item], kind: Kind, reason: str) -> None:

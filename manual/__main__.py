@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from manual import commands, decisions, events, metrics, settings
+from manual import commands, decisions, events, metrics, monitoring, settings
 
 FOLDER = Path(__file__).parents[1] / "docs"
 PAGES = {
@@ -12,6 +12,7 @@ PAGES = {
     "reference/commands.md": commands.page,
     "reference/events.md": events.page,
     "reference/metrics.md": metrics.page,
+    "reference/monitoring.md": monitoring.page,
     "reference/settings.md": settings.page,
 }
 

@@ -85,13 +85,9 @@ class TableColumns(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
     """Content of monitoring.json.
 
-    `task` None: inferred. `labels` empty: the labels that occur. `positive_label` None: derived from the reference's
-    probability, else the last label.
-
-    `rules`: the file's own rule settings, by rule and setting; the rules in `monitoring` are complete.
-
-    `baseline`, `reference` and `current` (paths) are set by a configuration of the other form
-    (`app/registration/setup.py`).
+    `rules`: the file's own rule settings, by rule and setting; the rules in `monitoring` are complete. `baseline`:
+    metrics that replace those computed from the reference. `reference` and `current`: paths for commands that are
+    called without a path.
     """
 
     columns: TableColumns = TableColumns()
@@ -110,6 +106,9 @@ class _Head(msgspec.Struct, frozen=True):
     task: Task | None = None
     labels: tuple[str, ...] = ()
     positive_label: str | None = None
+    baseline: dict[str, float] = {}
+    reference: str | None = None
+    current: str | None = None
 
 
 KEYS = (*msgspec.structs.asdict(_Head()), *SECTIONS)
@@ -126,6 +125,7 @@ def monitoring_of(raw: object) -> MonitoringFile:
     _check_keys(sections, default, "")
     merged = _with_seconds(_merged(msgspec.to_builtins(default), sections))
     head = _converted({key: value for key, value in raw.items() if key not in SECTIONS}, _Head)
+    head = msgspec.structs.replace(head, baseline=_checked_baseline(head.baseline))
     _check_hidden(head.columns)
     monitoring = _converted(merged, Monitoring)
     for path, value in _leaves(merged, ""):
@@ -177,6 +177,20 @@ def _with_metric_names(sections: dict[str, Any]) -> dict[str, Any]:
     if isinstance(show, list) and all(isinstance(name, str) for name in show):
         found["show"] = list(dict.fromkeys(map(metric_name, show)))
     return {**sections, "performance": found}
+
+
+def _checked_baseline(given: Mapping[str, float]) -> dict[str, float]:
+    """Return the baseline with metrics by their own names. Raises MonitoringError."""
+    try:
+        found = by_metric_name(given)
+    except ValueError as error:
+        raise MonitoringError(f"baseline.{error}") from None
+    for name, value in found.items():
+        if name not in METRICS:
+            raise MonitoringError(f"baseline: no metric {name!r}; {name_hint(name, METRIC_NAMES)}")
+        if not math.isfinite(value):
+            raise MonitoringError(f"baseline.{name}: must be finite, not {value}")
+    return found
 
 
 def _check_hidden(columns: TableColumns) -> None:

@@ -216,7 +216,7 @@ def test_closing_waits_no_longer_than_it_may_and_counts_what_is_left() -> None:
 
 
 def test_what_is_of_no_registered_model_is_counted_beside_what_was_sent(caplog: pytest.LogCaptureFixture) -> None:
-    told = answering(202, b'{"accepted": 2, "rejected": [], "unregistered": 2}')
+    told = answering(202, b'{"accepted": 2, "rejected": [], "unregistered": 2, "warnings": ["m 1 is"]}')
     with server(told) as found, client_of(found, flush_seconds=60) as client:
         for _ in range(2):
             client.log({"x": 1}, 1)
@@ -224,7 +224,7 @@ def test_what_is_of_no_registered_model_is_counted_beside_what_was_sent(caplog: 
             client.flush()
     assert (client.stats.sent, client.stats.lost, client.stats.unregistered) == (4, 0, 4)
     assert [one.message for one in caplog.records if "not registered" in one.message] == [
-        "2 events are of model versions that are not registered: driftline register"
+        "2 events are of model versions that are not registered: driftline register (m 1 is)"
     ]
 
 

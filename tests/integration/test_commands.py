@@ -31,6 +31,7 @@ from tests.support.alert_events import alert_event
 from tests.support.reports import drift_report, end_of, feature
 from tests.support.run_command import command_of, driftline, heeds_ctrl_c, running
 from topics.events import DriftReport
+from topics.levels import LEVELS
 from topics.registry import ALERTS, REPORTS
 
 
@@ -144,8 +145,11 @@ async def test_a_model_without_reports_or_alerts_is_no_error(settings: Settings)
         await producer.send(ALERTS, b"key", msgspec.json.encode(alert_event("1")))
     alerts = driftline(settings, "alerts", "list", "--model", stream.MODEL)
     assert (alerts.returncode, alerts.stdout, alerts.stderr) == (0, "no alerts\n", "")
-    every = driftline(settings, "alerts", "list", "--json")
+    level = alert_event("1").level
+    every = driftline(settings, "alerts", "list", "--level", level, "--json")
     assert json.loads(every.stdout)["alert_id"] == "1"
+    other = next(one for one in LEVELS if one != level)
+    assert driftline(settings, "alerts", "list", "--level", other).stdout == "no alerts\n"
 
 
 def children() -> set[psutil.Process]:

@@ -156,6 +156,9 @@ async def test_what_is_pending_is_listed_until_it_fires(settings: Settings) -> N
     assert sorted(map(json.loads, shown.stdout.splitlines()), key=lambda one: str(one["rule"])) == [pending, of_feature]
     table = (await typed_with(settings, *run, "--model", MODEL)).stdout
     assert f"error    2017-05-01 01:00  1 of 2   {MODEL} {VERSION}: data_drift, features" in table.splitlines()
+    of_level = await typed_with(settings, *run, "--level", "warning", "--json")
+    assert json.loads(of_level.stdout) == of_feature
+    assert (await typed_with(settings, *run, "--level", "critical")).stdout == "nothing is pending\n"
     assert "--firing" in str((await typed_with(settings, *run, "--firing")).exception)
     await send(drift_report(2, features=drifted, **named))
     assert (await typed_with(settings, *run)).stdout == "nothing is pending\n"

@@ -37,6 +37,7 @@ app.command()(rules)
 
 Firing = Annotated[bool, typer.Option("--firing", help="Only what is firing now.")]
 Brewing = Annotated[bool, typer.Option("--pending", help="Only what is breached, and not yet for long enough to fire.")]
+OnlyLevel = Annotated[Level | None, typer.Option("--level", help="Only alerts of this level.")]
 Every = Annotated[bool, typer.Option("--all", help="Every transition, not only each alert's newest.")]
 
 
@@ -59,6 +60,7 @@ def group() -> None:
 @app.command("list")
 def list_(
     model: OnlyModel = None,
+    level: OnlyLevel = None,
     firing: Firing = False,
     pending: Brewing = False,
     every: Every = False,
@@ -70,7 +72,7 @@ def list_(
 
     \b
     Examples:
-      driftline alerts list --firing
+      driftline alerts list --firing --level critical
       driftline alerts list --pending
       driftline alerts list --model churn --all --json
     """
@@ -78,11 +80,13 @@ def list_(
         raise CommandError("--pending: what is pending has not fired; leave out --firing and --all")
     settings = kafka_settings(bootstrap_servers, prefix)
     if pending:
-        _show_pending(settings, model, as_json=json_)
+        _show_pending(settings, model, level, as_json=json_)
         return
     found = asyncio.run(_alerts(settings, model, every=every))
     if firing:
         found = [alert for alert in found if alert.status == "firing"]
+    if level is not None:
+        found = [alert for alert in found if alert.level == level]
     if json_:
         for alert in found:
             print_json(alert)
@@ -93,10 +97,10 @@ def list_(
     print_table(("status", "level", "since", "until", "alert"), map(_row, found))
 
 
-def _show_pending(settings: Settings, model: str | None, *, as_json: bool) -> None:
+def _show_pending(settings: Settings, model: str | None, level: Level | None, *, as_json: bool) -> None:
     from app.commands.alerts.pending import pending
 
-    found = asyncio.run(pending(settings, model))
+    found = [one for one in asyncio.run(pending(settings, model)) if level in (None, one.level)]
     if as_json:
         for one in found:
             print_json(one)

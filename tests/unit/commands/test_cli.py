@@ -316,6 +316,11 @@ def test_train_says_what_to_type_next_and_it_can_be_typed(tables: tuple[Path, Pa
     told = json.loads((folder / "training_metadata.json").read_text())
     assert shown["performance_monitoring"]["baseline"] == told["training_metrics"]
     assert [one["column"] for one in told["warnings"] if one["concern"] == "running_id"] == ["turn"]
+    own = json.loads(typed("config", "show", *metadata, "--form", "monitoring", "--json")[1])
+    assert own["columns"]["numeric"] == ["age", "turn"]
+    assert own["baseline"] == told["training_metrics"]
+    plain = json.loads(typed("config", "show", "--json")[1])
+    assert own.keys() == plain.keys() >= {"columns", "task", "windows", "decision", "drift", "performance", "alerting"}
     status, out, err = typed(*options[:4], "aktual", *options[5:], "--no-publish")
     assert (status, out) == (2, "")
     assert err.startswith("driftline: --target: no column 'aktual' in the table; it has age, town")
