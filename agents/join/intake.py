@@ -21,7 +21,9 @@ from app.ingest.decoding import AHEAD, Record, Rejected, broker_times, is_ahead,
 from app.ingest.feedback import feedback_batch
 from app.ingest.predictions import PredictionColumns, heads_of, heartbeat_of, is_heartbeat
 from app.ingest.rekeying import origin_of, repeats, strays
-from topics.events import to_epoch
+from app.ingest.unknown_fields import UnknownFieldsLog
+from topics.events import FeedbackEvent, PredictionEvent, to_epoch
+from topics.registry import FEEDBACK, PREDICTIONS
 
 T = TypeVar("T")
 
@@ -58,9 +60,12 @@ class BatchIntake:
         self._now = now
         self._partitions = partitions
         self._columns = PredictionColumns(models.watched, models.number_of)
+        self._fields_of_predictions = UnknownFieldsLog(PREDICTIONS.name, PredictionEvent)
+        self._fields_of_feedback = UnknownFieldsLog(FEEDBACK.name, FeedbackEvent)
 
     async def predictions(self, source: JoinPartition, partition: int, records: Sequence[Record]) -> BatchLeftovers:
         """Count predictions, and take heartbeats, in the order in which they came."""
+        self._fields_of_predictions.look_at(partition, records)
         taken = BatchLeftovers()
         moved: dict[int, int] = {}
         first, last = records[0].timestamp, records[-1].timestamp
@@ -151,6 +156,7 @@ class BatchIntake:
     async def feedback(self, source: JoinPartition, partition: int, records: Sequence[Record]) -> BatchLeftovers:
         """Join feedback to its predictions, or keep it until they come."""
         source.progress.fed_at = self._now()
+        self._fields_of_feedback.look_at(partition, records)
         last = records[-1].timestamp
         records = self._without_repeats(source, 1, records)
         away = self._strays(partition, records)
