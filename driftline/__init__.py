@@ -5,7 +5,8 @@ Use `from driftline import Client`.
 
 from __future__ import annotations
 
+from driftline.checking import CheckResult, check
 from driftline.client import Client
 from driftline.losses import InvalidEvent, Loss, PredictFailed, Stats, Undelivered
 
-__all__ = ["Client", "InvalidEvent", "Loss", "PredictFailed", "Stats", "Undelivered"]
+__all__ = ["CheckResult", "Client", "InvalidEvent", "Loss", "PredictFailed", "Stats", "Undelivered", "check"]

@@ -117,22 +117,37 @@ def check_files(
     if absent:
         warnings = tuple(f"{path}: no such file, so nothing is decided" for path in absent)
         return Check(str(reference), str(current), now, None, warnings)
-    watched, held = MonitoringFile() if file is None else file, read_table(current, options)
-    ids = _id_column(watched.columns, held)
-    if kinds is not None:
-        watched = msgspec.structs.replace(watched, columns=_only(kinds, watched.columns, held))
-    decision = decide(read_table(reference, options), held, watched)
-    predicts = (watched.columns.prediction or "prediction") in held.columns
-    findings, unjudged = findings_of(decision, watched.monitoring, now)
+    tables = read_table(reference, options), read_table(current, options)
     forms = tuple(filter(None, (form_words(reference, options), form_words(current, options))))
+    return check_tables(*tables, file, kinds=kinds, names=(str(reference), str(current)), forms=forms, now=now)
+
+
+def check_tables(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    file: MonitoringFile | None = None,
+    *,
+    kinds: Mapping[str, Kind] | None = None,
+    names: tuple[str, str] = ("reference", "current"),
+    forms: tuple[str, ...] = (),
+    now: datetime,
+) -> Check:
+    """Judge one table against another, as `check_files` does. `names`: what the two are called."""
+    watched = MonitoringFile() if file is None else file
+    ids = _id_column(watched.columns, current)
+    if kinds is not None:
+        watched = msgspec.structs.replace(watched, columns=_only(kinds, watched.columns, current))
+    decision = decide(reference, current, watched)
+    predicts = (watched.columns.prediction or "prediction") in current.columns
+    findings, unjudged = findings_of(decision, watched.monitoring, now)
     return Check(
-        str(reference), str(current), now, decision,
-        tuple(_not_judged(decision, watched, current, predicts=predicts)), forms, findings, unjudged,
-        0 if ids is None else _repeated(held[ids]),
+        *names, now, decision,
+        tuple(_not_judged(decision, watched, names[1], predicts=predicts)), forms, findings, unjudged,
+        0 if ids is None else _repeated(current[ids]),
     )  # fmt: skip
 
 
-def _not_judged(decision: Decision, watched: MonitoringFile, current: Path, *, predicts: bool) -> Iterator[str]:
+def _not_judged(decision: Decision, watched: MonitoringFile, current: str, *, predicts: bool) -> Iterator[str]:
     """Yield the reasons why the input, or most of it, was not judged."""
     drift = decision.drift
     if not drift.sufficient:

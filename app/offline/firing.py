@@ -71,10 +71,10 @@ def findings_of(
 
     Return what would fire and what was not judged, in the order of the rules.
     """
-    reports: list[DriftReport | PerformanceReport] = [_report(decision.drift, DriftReport, now)]
-    if decision.performance is not None:
-        reports.append(_report(decision.performance, PerformanceReport, now))
-    judged = [(report, verdict) for report in reports for verdict in verdicts_of(report, monitoring)]
+    reports = reports_of(decision, now)
+    judged = [
+        (report, verdict) for report in reports if report is not None for verdict in verdicts_of(report, monitoring)
+    ]
     findings = tuple(_finding(report, verdict, monitoring) for report, verdict in judged if verdict.state == "breach")
     unjudged = tuple(
         Unjudged(verdict.rule, verdict.subject, _reason(report, verdict))
@@ -82,6 +82,15 @@ def findings_of(
         if verdict.state == "insufficient"
     )
     return findings, unjudged
+
+
+def reports_of(decision: Decision, now: datetime) -> tuple[DriftReport, PerformanceReport | None]:
+    """Return the reports that the stream would make of a decision."""
+    performance = decision.performance
+    return (
+        _report(decision.drift, DriftReport, now),
+        None if performance is None else _report(performance, PerformanceReport, now),
+    )
 
 
 def _report(decision: DriftDecision | PerformanceDecision, kind: type[R], now: datetime) -> R:

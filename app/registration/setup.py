@@ -64,10 +64,14 @@ def read_monitoring(path: Path | None) -> MonitoringFile:
     if path is None:
         return MonitoringFile()
     try:
-        raw = msgspec.json.decode(path.read_bytes())
-        return file_of(setup_monitoring(config=raw)) if is_setup(raw) else monitoring_of(raw)
+        return monitoring_from(msgspec.json.decode(path.read_bytes()))
     except (msgspec.DecodeError, UnicodeDecodeError, MonitoringError) as error:
         raise MonitoringError(f"{path}: {error}") from None
+
+
+def monitoring_from(raw: Any) -> MonitoringFile:
+    """Return a configuration of either form from decoded JSON. Raises MonitoringError naming the key."""
+    return file_of(setup_monitoring(config=raw)) if is_setup(raw) else monitoring_of(raw)
 
 
 def is_setup(raw: object) -> bool:

@@ -20,7 +20,7 @@ class Page:
     """Content of a window's page.
 
     `shares`: the share of drifted features of every known window, by the window's end. `accounting`: what the metrics
-    leave out, one fact for each item.
+    leave out, one fact for each item. `subtitle`: text in place of the window's times.
     """
 
     model: str
@@ -31,6 +31,7 @@ class Page:
     alerts: Sequence[AlertEvent]
     made_at: datetime
     accounting: Sequence[str] = ()
+    subtitle: str = ""
 
     @property
     def window(self) -> DriftReport | PerformanceReport:

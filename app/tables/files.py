@@ -108,7 +108,8 @@ def _words(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _named(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+def with_names(frame: pd.DataFrame, path: Path | str) -> pd.DataFrame:
+    """Return a table with its columns' names as texts. Raises TableError naming `path` where two are the same."""
     frame.columns = frame.columns.map(lambda name: unicodedata.normalize("NFC", str(name)))
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
@@ -122,7 +123,7 @@ def _csv(path: Path, rows: int, options: FileOptions) -> Iterator[pd.DataFrame]:
         try:
             for frame in _parts(_csv_batches(file, form), rows):
                 frame.attrs = {TEXT: True, DECIMAL: form.decimal}
-                yield _named(frame, path)
+                yield with_names(frame, path)
         except UnicodeDecodeError as error:
             raise undecodable(path, form.encoding, error) from None
         except pa.ArrowInvalid as error:
@@ -154,7 +155,7 @@ def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     with pq.ParquetFile(path) as file:
         for frame in _parts(file.iter_batches(batch_size=min(rows, 64 * 1024)), rows):
             unnamed = [name for name in frame.columns if re.fullmatch(r"__index_level_\d+__", str(name))]
-            yield _named(frame.drop(columns=unnamed), path)
+            yield with_names(frame.drop(columns=unnamed), path)
 
 
 def _parts(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pd.DataFrame]:
@@ -175,7 +176,12 @@ def _parts(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pd.DataFram
 
 
 def _frame(batches: list[pa.RecordBatch]) -> pd.DataFrame:
-    return pa.Table.from_batches(batches).to_pandas(types_mapper=_NULLABLE.get, ignore_metadata=True)
+    return arrow_frame(pa.Table.from_batches(batches))
+
+
+def arrow_frame(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as a table whose whole numbers and truth values stay what they are."""
+    return table.to_pandas(types_mapper=_NULLABLE.get, ignore_metadata=True)
 
 
 def _jsonl(path: Path, rows: int, *, events: bool) -> Iterator[pd.DataFrame]:
@@ -185,7 +191,7 @@ def _jsonl(path: Path, rows: int, *, events: bool) -> Iterator[pd.DataFrame]:
         for row in found:
             columns.update(dict.fromkeys(row))
         # object columns: a gap does not turn whole numbers into floats
-        yield _named(
+        yield with_names(
             pd.DataFrame({name: pd.Series([row.get(name) for row in found], dtype=object) for name in columns}), path
         )
 

@@ -41,6 +41,7 @@ Current = Annotated[
     typer.Option(help="The same of the rows to judge, taken as one window. [default: as --config says]"),
 ]
 Output = Annotated[Path | None, typer.Option(help="Folder for the whole finding: artifacts/drift/drift_<time>.json.")]
+Html = Annotated[Path | None, typer.Option("--html", help="File for the whole finding, as a page.")]
 Metadata = Annotated[Path | None, typer.Option(help="feature_metadata.json: only its features are judged.")]
 Model = Annotated[str | None, typer.Option("--model", help="The model: a finding asks in Kafka for its retraining.")]
 Version = Annotated[str | None, typer.Option("--version", help="Its version.")]
@@ -52,6 +53,7 @@ def check(
     config: ConfigFile = None,
     metadata: Metadata = None,
     output: Output = None,
+    html: Html = None,
     model: Model = None,
     version: Version = None,
     encoding: Encoding = None,
@@ -73,7 +75,7 @@ def check(
     Examples:
       driftline check --reference validation.parquet --current june.parquet
       driftline check --reference validation.csv --current june.csv --config monitoring.json --json
-      driftline check --config setup.json
+      driftline check --config setup.json --html june.html
       driftline check --reference models/churn/reference.parquet --current june.csv --model churn --version 3
     """
     from app.offline.check import check_files, write_check
@@ -94,6 +96,8 @@ def check(
         _warn(f"warning: {warning}")
     if output is not None:
         _warn(f"written to {write_check(found, output)}")
+    if html is not None:
+        _write_page(found, html)
     if json_:
         print_json(found.told())
     else:
@@ -104,6 +108,18 @@ def check(
     if model is not None and version is not None and (signal := _signal(found, model, version)) is not None:
         _ask(settings, signal)
     raise typer.Exit(found.exit_status)
+
+
+def _write_page(found: Check, html: Path) -> None:
+    from app.offline.result import CheckedTables
+
+    if found.decision is None:
+        _warn(f"{html} is not written: nothing was decided")
+        return
+    try:
+        _warn(f"written to {CheckedTables(found).report(html)}")
+    except OSError as error:
+        raise CommandError(f"--html: {html} cannot be written: {error.strerror}") from None
 
 
 def _path(flag: str, given: Path | None, named: str | None, key: str) -> Path:

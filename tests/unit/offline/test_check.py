@@ -137,6 +137,16 @@ def test_both_files_are_those_of_the_configuration_where_none_is_given(tmp_path:
     assert found["drift"]["drifted_features"] == ["income"]
     given = run(["check", "--config", str(config), "--current", str(tmp_path / "r.csv"), "--json"])
     assert json.loads(given.stdout)["current"] == str(tmp_path / "r.csv")
+    page = tmp_path / "june.html"
+    assert run(["check", "--config", str(config), "--html", str(page)]).exit_code == 1
+    assert paths["current_data_path"] in page.read_text()
+    assert "income" in page.read_text()
+    nowhere = run(["check", "--config", str(config), "--html", str(tmp_path / "no" / "june.html")])
+    assert str(nowhere.exception).startswith("--html: ")
+    absent = tmp_path / "absent.html"
+    without = run(["check", "--config", str(config), "--current", str(tmp_path / "x.csv"), "--html", str(absent)])
+    assert (without.exit_code, absent.exists()) == (2, False)
+    assert "is not written: nothing was decided" in without.stderr
     config.write_text(json.dumps({"data_drift_monitoring": {"reference_data_path": "r.csv"}}))
     missing = run(["check", "--config", str(config)])
     assert isinstance(missing.exception, CommandError)
