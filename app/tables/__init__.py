@@ -3,5 +3,15 @@
 from app.tables.columns import CellTable, column_of
 from app.tables.errors import TableError
 from app.tables.files import FileOptions, read_chunks, read_table
+from app.tables.in_memory import TableBytes, TableFile
 
-__all__ = ["CellTable", "FileOptions", "TableError", "column_of", "read_chunks", "read_table"]
+__all__ = [
+    "CellTable",
+    "FileOptions",
+    "TableBytes",
+    "TableError",
+    "TableFile",
+    "column_of",
+    "read_chunks",
+    "read_table",
+]

@@ -8,15 +8,17 @@ import gzip
 import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from app.tables.errors import TableError
+from app.tables.in_memory import TableBytes, TableFile
 
 SAMPLE = 256 * 1024
 """Bytes of a file from which its form is detected."""
 SAMPLE_ROWS = 200
 SEPARATORS = (",", ";", "\t", "|")
+UNFIT = '"\r\n\0'
+"""Characters that never separate columns."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -40,13 +42,15 @@ class CsvForm:
     header_lines: int
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: TableFile) -> BinaryIO:
     """Open a file for reading bytes; decompress a file whose name ends in .gz."""
+    if isinstance(path, TableBytes):
+        return cast("BinaryIO", gzip.open(path.open())) if path.name.lower().endswith(".gz") else path.open()
     return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def form_of(
-    path: Path, encoding: str | None = None, separator: str | None = None, decimal: str | None = None
+    path: TableFile, encoding: str | None = None, separator: str | None = None, decimal: str | None = None
 ) -> CsvForm:
     """Return the form of a CSV file. Arguments that are given are used as they are, the others are detected.
 
@@ -60,6 +64,8 @@ def form_of(
         text = text[: text.rfind("\n") + 1] or text
     if not text.strip():
         raise TableError(f"{path}: No columns to parse from file: it is empty")
+    if separator is not None and (not separator.isascii() or separator in UNFIT):
+        raise TableError(f"--separator: must be a character of ASCII, no quote and no line break, not {separator!r}")
     separator = _separator(text) if separator is None else separator
     rows = _rows(text, separator)
     names, lines = _header(path, text, separator)
@@ -69,11 +75,12 @@ def form_of(
 def _encoding(raw: bytes, given: str | None) -> str:
     if given is not None:
         try:
-            return codecs.lookup(given).name
-        except LookupError:
-            raise TableError(
-                f"--encoding: {given!r} is not known; give utf-8, utf-16, latin-1 or cp1252, say"
-            ) from None
+            found = codecs.lookup(given)
+        except (LookupError, ValueError):
+            found = None
+        if found is None or not getattr(found, "_is_text_encoding", True):  # base64 and the like are codecs, too
+            raise TableError(f"--encoding: {given!r} is not known; give utf-8, utf-16, latin-1 or cp1252, say")
+        return found.name
     for mark, name in _MARKS:
         if raw.startswith(mark):
             return name
@@ -82,15 +89,15 @@ def _encoding(raw: bytes, given: str | None) -> str:
     return "utf-16-be" if raw[::2].count(0) > len(raw) / 4 else "utf-8"
 
 
-def _text(path: Path, raw: bytes, encoding: str) -> str:
+def _text(path: TableFile, raw: bytes, encoding: str) -> str:
     decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
     try:
         return decoder.decode(raw, final=len(raw) < SAMPLE)
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise undecodable(path, encoding, error) from None
 
 
-def undecodable(path: Path, encoding: str, error: Exception) -> TableError:
+def undecodable(path: TableFile, encoding: str, error: Exception) -> TableError:
     """Return the error for a file that is in another encoding."""
     return TableError(f"{path}: it does not decode as {encoding} ({error}): give its encoding, --encoding cp1252, say")
 
@@ -119,7 +126,7 @@ def _separator(text: str) -> str:
     return best
 
 
-def _header(path: Path, text: str, separator: str) -> tuple[tuple[str, ...], int]:
+def _header(path: TableFile, text: str, separator: str) -> tuple[tuple[str, ...], int]:
     reader = csv.reader(io.StringIO(text), delimiter=separator)
     try:
         header = next(row for row in reader if row)
@@ -144,7 +151,7 @@ def _decimal(rows: list[list[str]], separator: str) -> str:
     return "," if commas > sum(_POINT.fullmatch(cell) is not None for cell in cells) else "."
 
 
-def odd_line(path: Path, form: CsvForm) -> str:
+def odd_line(path: TableFile, form: CsvForm) -> str:
     """Return which line has another number of fields than the header, as text; empty where none has."""
     with opened(path) as raw, io.TextIOWrapper(raw, encoding=form.encoding, newline="") as file:
         reader = csv.reader(file, delimiter=form.separator)
