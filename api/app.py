@@ -28,6 +28,7 @@ from api.routes import (
     events,
     feedback,
     health,
+    heartbeats,
     history,
     lifecycle,
     models,
@@ -35,6 +36,7 @@ from api.routes import (
     predict,
     predictions,
     receivers,
+    registration,
     serve,
     sign_in,
     silences,
@@ -98,8 +100,8 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     app.add_middleware(MeasuredRequests)
     app.add_middleware(BehindProxy, root=settings.root, trusted=settings.trusted_proxies or ())
     for routes in (
-        health, predict, predictions, feedback, models, history, alerts, lifecycle, silences, receivers, monitor,
-        events, dashboard, contract, sign_in, serve,
+        health, predict, predictions, feedback, heartbeats, models, registration, history, alerts, lifecycle,
+        silences, receivers, monitor, events, dashboard, contract, sign_in, serve,
     ):  # fmt: skip
         app.include_router(routes.router)
     return app

@@ -72,6 +72,8 @@ class Services:
         self.spooling = spooling_of(settings, self.producer, self.served)
         self.history = HistoryReader(history_of(settings), settings.history_query_seconds)
         self.connected = asyncio.Event()
+        self.registering = asyncio.Lock()
+        """Lock of reading references: each takes a core for seconds, and several times its size in memory."""
         self._told: set[tuple[str, str, str]] = set()
         """Deployments that are recorded already, by model, version and SHA-256."""
         self._failed = ""

@@ -83,7 +83,8 @@ def too_large(most: int) -> Problem:
     """Return the problem for a body that is too large."""
     if most < MAX_BODY_BYTES:
         return Problem(413, f"the body is larger than {most // 1024} KiB", headers={"Connection": "close"})
-    return Problem(413, f"the body is larger than {MAX_BODY_BYTES // MIB} MiB; send it in parts")
+    words = f"the body is larger than {MAX_BODY_BYTES // MIB} MiB; send it in parts, or a reference as its profile"
+    return Problem(413, words)
 
 
 def check_length(headers: Mapping[bytes, bytes], most: int = MAX_BODY_BYTES) -> None:

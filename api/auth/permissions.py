@@ -19,7 +19,9 @@ OPEN = frozenset({"/health", "/ready", "/sign-in", "/sign-out"})
 """Paths that need no key."""
 PARTS_OF_PAGES = ("/dashboard/", "/sign-in/")
 """Path prefixes of styles and scripts, which contain nothing about models."""
-PRODUCED = frozenset({"/predict", "/predictions", "/feedback", "/alerts", "/training-runs", "/deployments"})
+PRODUCED = frozenset(
+    {"/predict", "/predictions", "/feedback", "/heartbeats", "/alerts", "/training-runs", "/deployments"}
+)
 PREDICT_OF = re.compile(r"/predict/[^/]+")
 READ_WITH: Mapping[str, Role] = {kind.path: kind.role for kind in HISTORY_KINDS} | {"/metrics": "metrics"}
 """Paths that need another role than `read`: rows of features, the audit, and the metrics for Prometheus."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from api.inference.predict import PredictRequest
 from api.intake.bodies import MAX_ITEMS
 from api.intake.events import IncomingFeedback, IncomingPrediction
 from api.openapi.operation_names import TAGS, operation_id, tag
+from api.routes.heartbeats import Closed
 from api.routes.predict import PredictAnswer
+from api.routes.registration import REGISTRATION_FORM, RetiredVersion, VersionRegistration
 from api.routes.schemas import (
     HISTORY,
     Accepted,
@@ -42,7 +45,8 @@ from app.read_model.summary import ModelSummary
 from app.read_model.timeline import Timeline
 from app.read_model.workers import Monitored
 from app.registration.reported import DeploymentRequest, TrainingRunRequest
-from topics.events import DeploymentEvent, TrainingRunEvent
+from app.registration.result import RegisteredVersion
+from topics.events import DeploymentEvent, Heartbeat, TrainingRunEvent
 
 Document = dict[str, Any]
 
@@ -57,13 +61,14 @@ class OperationBodies:
     """Bodies of an operation: `takes` (None: no body) and `gives`. With `many`, also a list, lines or CloudEvents.
 
     `gives` may be a media type, for responses other than JSON. `each`: one item, a list or lines, with a response to
-    each.
+    each. `form`: parts of multipart/form-data, by name.
     """
 
     gives: type | str
     takes: type | None = None
     many: bool = False
     each: bool = False
+    form: Mapping[str, Document] | None = None
 
 
 OPERATIONS: dict[tuple[str, str], OperationBodies] = {
@@ -76,8 +81,12 @@ OPERATIONS: dict[tuple[str, str], OperationBodies] = {
     ("post", "/models/{model}/serve"): OperationBodies(Served, ServeRequest),
     ("post", "/predictions"): OperationBodies(Accepted, IncomingPrediction, many=True),
     ("post", "/feedback"): OperationBodies(Recorded, IncomingFeedback, many=True),
+    ("post", "/heartbeats"): OperationBodies(Closed, Heartbeat),
     ("get", "/models"): OperationBodies(Models),
     ("get", "/models/{model}/{version}"): OperationBodies(ModelSummary),
+    ("get", "/models/{model}/versions/{version}"): OperationBodies(VersionRegistration),
+    ("post", "/models/{model}/versions/{version}"): OperationBodies(RegisteredVersion, form=REGISTRATION_FORM),
+    ("delete", "/models/{model}/versions/{version}"): OperationBodies(RetiredVersion),
     ("get", "/models/{model}/{version}/drift"): OperationBodies(DriftReports),
     ("get", "/models/{model}/{version}/performance"): OperationBodies(PerformanceReports),
     ("get", "/models/{model}/{version}/alerts"): OperationBodies(Alerts),
@@ -146,6 +155,9 @@ def _without_tuples(schema: Any) -> Any:
 
 def _describe(operation: Document, bodies: OperationBodies) -> None:
     """Add the bodies to an operation; every other response is a problem."""
+    if bodies.form is not None:
+        schema = {"type": "object", "properties": dict(bodies.form)}
+        operation["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
     if bodies.takes is not None:
         operation["requestBody"] = {"required": True, "content": _content(bodies.takes, bodies)}
         if bodies.many:

@@ -10,7 +10,7 @@ TAGS = {
     "status": "Whether the API, Kafka and the workers are well.",
     "serving": "Predictions of the model that the API serves.",
     "events": "Predictions and their truth, as producers send them; what has changed, as a stream.",
-    "models": "What is monitored: the newest reports of each model version.",
+    "models": "What is monitored: registrations, and the newest reports of each model version.",
     "alerts": "What fires, silences, and who is notified.",
     "history": "Everything that was recorded, newest first.",
     "dashboard": "Pages for people.",
@@ -23,8 +23,12 @@ _NAMES: dict[tuple[str, str], str] = {
     ("post", "/predict"): "predict",
     ("post", "/predictions"): "send_predictions",
     ("post", "/feedback"): "send_feedback",
+    ("post", "/heartbeats"): "send_heartbeat",
     ("get", "/models"): "list_models",
     ("get", "/models/{model}/{version}"): "get_model_version",
+    ("get", "/models/{model}/versions/{version}"): "get_registration",
+    ("post", "/models/{model}/versions/{version}"): "register_model_version",
+    ("delete", "/models/{model}/versions/{version}"): "retire_model_version",
     ("get", "/models/{model}/{version}/drift"): "list_drift_reports",
     ("get", "/models/{model}/{version}/performance"): "list_performance_reports",
     ("get", "/models/{model}/{version}/alerts"): "list_model_alerts",
@@ -43,8 +47,9 @@ _NAMES: dict[tuple[str, str], str] = {
     ("get", "/dashboard/{name}"): "get_dashboard_file",
 }
 _TAGS = {
-    "predict": "serving", "predictions": "events", "feedback": "events", "events": "events", "models": "models",
-    "alerts": "alerts", "silences": "alerts", "receivers": "alerts", "history": "history", "dashboard": "dashboard",
+    "predict": "serving", "predictions": "events", "feedback": "events", "heartbeats": "events", "events": "events",
+    "models": "models", "alerts": "alerts", "silences": "alerts", "receivers": "alerts", "history": "history",
+    "dashboard": "dashboard",
 }  # fmt: skip
 
 

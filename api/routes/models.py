@@ -108,13 +108,16 @@ def _known(request: Request, services: Services, model: str, version: str) -> Mo
     loaded(services)
     key = (model, version)
     if key not in services.reports.findings and key not in services.models:
-        its = [one for one in sorted(services.models) if caller_of(request).is_for(one[0])]
-        known = ", ".join(" ".join(one) for one in its[:LISTED])
-        is_known = f"registered: {known}" if known else "nothing is registered"
-        raise Problem(
-            404, f"no model {model!r} version {version!r} ({is_known}): register it with `driftline register`"
-        )
+        raise unregistered(request, services, model, version)
     return services.reports.of(model, version)
+
+
+def unregistered(request: Request, services: Services, model: str, version: str) -> Problem:
+    """Return problem 404 of a model version that is not registered, with those that the key may read."""
+    its = [one for one in sorted(services.models) if caller_of(request).is_for(one[0])]
+    known = ", ".join(" ".join(one) for one in its[:LISTED])
+    is_known = f"registered: {known}" if known else "nothing is registered"
+    return Problem(404, f"no model {model!r} version {version!r} ({is_known}): register it with `driftline register`")
 
 
 def _report(found: ModelReports, end: datetime | None) -> DriftReport:

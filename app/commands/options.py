@@ -15,6 +15,7 @@ import typer
 from app.telemetry.printable import one_line
 
 if TYPE_CHECKING:
+    from app.commands.api_client import ApiClient
     from app.settings.settings import Settings
     from app.tables import FileOptions
 
@@ -25,6 +26,11 @@ Bootstrap = Annotated[
     str | None, typer.Option("--bootstrap-servers", help="Kafka to use, host:port[,host:port]. Default: find or start.")
 ]
 Prefix = Annotated[str | None, typer.Option(help="Prefix of the topics' names. [default: driftline.]")]
+ApiUrl = Annotated[
+    str | None, typer.Option("--api", metavar="URL", help="API to use in place of Kafka. [default: api_url, if set]")
+]
+ApiKey = Annotated[str | None, typer.Option("--api-key", metavar="KEY", help="Key for it; a file hides it better.")]
+ApiKeyFile = Annotated[Path | None, typer.Option("--api-key-file", help="File with the key for --api.")]
 StateDir = Annotated[
     Path | None, typer.Option(help="The state of workers and a started broker; keys and history, too.")
 ]
@@ -92,6 +98,38 @@ def connected(settings: Settings) -> Settings:
 def kafka_settings(bootstrap_servers: str | None, prefix: str | None) -> Settings:
     """Return the settings with two flags and a running Kafka. Raises SettingsError, CommandError, BrokerError."""
     return connected(settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix))
+
+
+def reached(
+    api: str | None,
+    api_key: str | None,
+    api_key_file: Path | None,
+    bootstrap_servers: str | None,
+    prefix: str | None,
+) -> tuple[Settings, ApiClient | None]:
+    """Return the settings, and the API that a command uses; None where it uses Kafka, which then runs.
+
+    --api or the setting `api_url` names the API; a flag of Kafka wins over the setting. Raises CommandError,
+    SettingsError, BrokerError.
+    """
+    kafka = bootstrap_servers is not None or prefix is not None
+    if api is not None and kafka:
+        raise CommandError("--api: is in place of Kafka; leave out --bootstrap-servers and --prefix")
+    if api_key is not None and api_key_file is not None:
+        raise CommandError("--api-key: there is --api-key-file too; leave one of them out")
+    settings = settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix, api_url=api)
+    if kafka or settings.api_url is None:
+        if api_key is not None or api_key_file is not None:
+            raise CommandError("--api-key: is for --api, which is missing")
+        return connected(settings), None
+    from app.commands.api_client import ApiClient
+    from app.settings.secrets import read_secret, secret_of
+
+    if api_key_file is not None:
+        key: str | None = read_secret("--api-key-file", api_key_file)
+    else:
+        key = secret_of(settings, "api_key") if api_key is None else api_key
+    return settings, ApiClient(settings.api_url, key)
 
 
 def user_name() -> str:

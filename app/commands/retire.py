@@ -49,22 +49,21 @@ def retire(
 
 async def _retire(settings: Settings, model: str, version: str, reason: str, *, undo: bool) -> VersionEvent | None:
     """Check that the version is registered, then send the record. Raises CommandError where it is not registered."""
-    import msgspec
-
+    from app.commands.audited import AuditedChange, audited
     from app.commands.topic_reader import registry, unregistered
-    from app.kafka.producer import Producer
-    from app.kafka.topics import ensure_topics
-    from topics.events import VersionEvent
+    from app.registration.retiring import retired, send_restored, send_retired
     from topics.registry import VERSIONS
 
     models = await registry(settings)
     if not models.is_registered(model, version):
         raise unregistered(models, model, version)
-    event = None if undo else VersionEvent(
-        model=model, model_version=version, status="retired", since=datetime.now(UTC), by="command", reason=reason
-    )  # fmt: skip
-    await ensure_topics(settings, [VERSIONS])
-    async with Producer(settings) as producer:
-        value = None if event is None else msgspec.json.encode(event)
-        await producer.send(VERSIONS, f"{model}/{version}".encode(), value)
+    event = None if undo else retired(model, version, reason, datetime.now(UTC))
+    change = AuditedChange(
+        "model.restored" if undo else "model.retired", f"{model}/{version}", {"reason": reason} if reason else {}
+    )
+    async with audited(settings, change, topics=[VERSIONS]) as producer:
+        if event is None:
+            await send_restored(producer, model, version)
+        else:
+            await send_retired(producer, event)
     return event

@@ -93,6 +93,15 @@ class Producer:
         if kafka is not None:
             await _close(kafka)
 
+    async def partitions(self, topic: Topic) -> int:
+        """Return the number of partitions of a topic. Raises BrokerUnavailable."""
+        kafka, name = await self._connected(), self._name_of(topic)
+        try:
+            async with asyncio.timeout(self._ack_seconds):
+                return len(await kafka.partitions_for(name))
+        except (TimeoutError, KafkaError) as error:
+            raise BrokerUnavailable(self._words(error, kafka, name)) from error
+
     async def send(
         self, topic: Topic, key: bytes | None, value: bytes | None, partition: int | None = None, headers: Headers = ()
     ) -> None:

@@ -67,10 +67,15 @@ class RegistrationsTable(GlobalTable[tuple[str, str], Registration]):
         self._changes = changes
         self.any_hidden = False
         """True where any registration hides a column."""
+        self._offsets: dict[tuple[str, str], int] = {}
 
     def get(self, model: str, version: str) -> Registration | None:
         """Return a model version's newest registration that was read so far; None without one."""
         return self._rows.get((model, version))
+
+    def offset(self, model: str, version: str) -> int | None:
+        """Return the offset of a model version's newest registration; None without one."""
+        return self._offsets.get((model, version))
 
     def hidden_of_any(self, model: str | None) -> list[Hidden]:
         """Return the hidden columns of a model's versions; of all models where `model` is None."""
@@ -82,5 +87,8 @@ class RegistrationsTable(GlobalTable[tuple[str, str], Registration]):
 
     def on_update(self, key: tuple[str, str], offset: int) -> None:
         """Note the change of a registration."""
+        self._offsets[key] = offset
+        if key not in self._rows:
+            del self._offsets[key]
         self.any_hidden = any(one.hidden is not None for one in self._rows.values())
         self._changes.note(("model", *key))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from app.core.config.monitoring import Monitoring
 from app.core.plan import Load, Plan, plan_of
 from app.core.reference.profile import Profile
 from app.registration.judgeable import span_words
+from topics.events import DriftReport, minute_of
 
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|min|h|d)")
@@ -18,6 +20,24 @@ NO_RATE = (
     "how many predictions come is not known (no times in the reference, no reports of the model): "
     "driftline plan --rate 80/h says what will be found at a rate, and how soon"
 )
+
+
+class PredictionRate(NamedTuple):
+    """Rate of predictions per second, and its source in words."""
+
+    per_second: float
+    source: str
+
+
+def rate_of_model(profile: Profile, reports: Iterable[DriftReport]) -> PredictionRate | None:
+    """Return the rate in the reference's times, else in the model's newest window; None without either."""
+    if profile.usual is not None:
+        return PredictionRate(profile.usual.rate, "as in the reference")
+    last = max(reports, key=lambda report: report.window_end, default=None)
+    if last is None:
+        return None
+    seconds = (last.window_end - last.window_start).total_seconds()
+    return PredictionRate(last.n / seconds, f"as of version {last.model_version} by {minute_of(last.window_end)}")
 
 
 class RateError(ValueError):

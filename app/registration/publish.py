@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-import pandas as pd
 
 from app.core.join.state import CompiledModel
 from app.core.reference.metadata import by_metric_name
@@ -18,11 +18,15 @@ from app.kafka.audit import by_user, note
 from app.kafka.producer import Producer, RecordRefused
 from app.kafka.topics import ensure_topics
 from app.registration.monitoring import MonitoringFile
-from app.registration.profiling import Reference, read_reference
 from app.settings.secrets import hash_key_of
 from app.settings.settings import Settings
-from topics.events import DeploymentEvent, ModelEvent
+from topics.events import DeploymentEvent, Hidden, ModelEvent
 from topics.registry import AUDIT, DEPLOYMENTS, MODELS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from app.registration.profiling import Reference
 
 
 class RegistrationError(ValueError):
@@ -31,14 +35,19 @@ class RegistrationError(ValueError):
 
 def read_baseline(path: Path) -> dict[str, float]:
     """Return metrics by name from a JSON object, or from its `training_metrics`. Raises RegistrationError, OSError."""
+    return decode_baseline(path.read_bytes(), str(path))
+
+
+def decode_baseline(document: bytes, source: str) -> dict[str, float]:
+    """Return metrics by name from JSON, as `read_baseline`. Raises RegistrationError that starts with `source`."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+        found = msgspec.json.decode(document, type=dict[str, object])
         metrics = by_metric_name(msgspec.convert(found.get("training_metrics", found), dict[str, float]))
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
-        raise RegistrationError(f"{path}: expected an object of metrics and their values: {error}") from None
+        raise RegistrationError(f"{source}: expected an object of metrics and their values: {error}") from None
     for name, value in metrics.items():
         if not math.isfinite(value):
-            raise RegistrationError(f"{path}: {name} is not finite")
+            raise RegistrationError(f"{source}: {name} is not finite")
     return metrics
 
 
@@ -57,39 +66,64 @@ async def register(
 
     Raises TableError, MonitoringError, RegistrationError, TopicError, BrokerUnavailable.
     """
+    from app.registration.profiling import read_reference  # pandas, which the API's start does without
+
+    check_names(model, version)
+    file = MonitoringFile() if file is None else file
+    reference = read_reference(model, version, frame, file, baseline, hash_key_of(settings))
+    event = model_event(reference.profile, file, reference.hidden)
+    async with Producer(settings) as producer:
+        await ensure_topics(settings, [MODELS, DEPLOYMENTS, AUDIT])
+        await note(producer, by_user("model.registered", f"{model}/{version}", by, audit_detail(reference.profile)))
+        try:
+            await send_registration(producer, event, reference.profile)
+        except RecordRefused as error:
+            raise RegistrationError(too_large(error)) from None
+    return reference
+
+
+def check_names(model: str, version: str) -> None:
+    """Check the names of a model and its version. Raises RegistrationError that names the wrong one."""
     for name, value in (("model", model), ("version", version)):
         if wrong := wrong_name(value):
             raise RegistrationError(f"{name}: {wrong}")
-    file = MonitoringFile() if file is None else file
-    reference = read_reference(model, version, frame, file, baseline, hash_key_of(settings))
-    profile = reference.profile
+
+
+def model_event(profile: Profile, file: MonitoringFile, hidden: Hidden | None) -> ModelEvent:
+    """Return the registration of a profile with its monitoring. Raises RegistrationError where it cannot be counted."""
+    accuracy = profile.baseline.get("accuracy", 0.0)
+    if not 0.0 <= accuracy <= 1.0:
+        raise RegistrationError(f"baseline: accuracy must be between 0 and 1, not {accuracy:g}")
     try:
         CompiledModel(profile, file.monitoring.windows, file.monitoring.performance.default_truth)
     except ValueError as error:
         raise RegistrationError(str(error)) from None
-    event = ModelEvent(
-        model=model,
-        model_version=version,
+    return ModelEvent(
+        model=profile.model,
+        model_version=profile.model_version,
         profile=msgspec.Raw(msgspec.json.encode(profile)),
         monitoring=msgspec.Raw(msgspec.json.encode(file.monitoring)),
         registered_at=datetime.now(UTC),
         rules=file.rules,
-        hidden=reference.hidden,
+        hidden=hidden,
     )
-    async with Producer(settings) as producer:
-        await ensure_topics(settings, [MODELS, DEPLOYMENTS, AUDIT])
-        detail = {"profile": profile.profile_id, "rows": str(profile.n)}
-        await note(producer, by_user("model.registered", f"{model}/{version}", by, detail))
-        try:
-            await producer.send(MODELS, f"{model}/{version}".encode(), msgspec.json.encode(event))
-        except RecordRefused as error:
-            raise RegistrationError(
-                f"the profile is too large ({error}): leave features out with columns.ignore"
-            ) from None
-        await producer.send(
-            DEPLOYMENTS, f"{model}/{version}".encode(), msgspec.json.encode(_deployment(event, profile))
-        )
-    return reference
+
+
+def audit_detail(profile: Profile) -> dict[str, str]:
+    """Return the audit's summary of a registration."""
+    return {"profile": profile.profile_id, "rows": str(profile.n)}
+
+
+async def send_registration(producer: Producer, event: ModelEvent, profile: Profile) -> None:
+    """Send a registration, and its deployment for the history. Raises RecordRefused, BrokerUnavailable."""
+    key = f"{event.model}/{event.model_version}".encode()
+    await producer.send(MODELS, key, msgspec.json.encode(event))
+    await producer.send(DEPLOYMENTS, key, msgspec.json.encode(_deployment(event, profile)))
+
+
+def too_large(error: RecordRefused) -> str:
+    """Return the advice on a profile that Kafka refuses."""
+    return f"the profile is too large ({error}): leave features out with columns.ignore"
 
 
 def _deployment(event: ModelEvent, profile: Profile) -> DeploymentEvent:

@@ -61,12 +61,15 @@ def read_monitoring(path: Path | None) -> MonitoringFile:
 
     Raises MonitoringError that names file and key; OSError.
     """
-    if path is None:
-        return MonitoringFile()
+    return MonitoringFile() if path is None else decode_monitoring(path.read_bytes(), str(path))
+
+
+def decode_monitoring(document: bytes, name: str) -> MonitoringFile:
+    """Return a configuration of either form from its JSON. Raises MonitoringError that starts with `name`."""
     try:
-        return monitoring_from(msgspec.json.decode(path.read_bytes()))
+        return monitoring_from(msgspec.json.decode(document))
     except (msgspec.DecodeError, UnicodeDecodeError, MonitoringError) as error:
-        raise MonitoringError(f"{path}: {error}") from None
+        raise MonitoringError(f"{name}: {error}") from None
 
 
 def monitoring_from(raw: Any) -> MonitoringFile:

@@ -19,6 +19,11 @@ RATE = re.compile(r"off|[1-9]\d{0,8}/(second|minute|hour)")
 class HttpSettings(BaseSettings):
     """Settings for callers of the API: keys, origins, proxies and limits."""
 
+    api_url: str | None = Field(
+        None, description="API that commands with --api use, as https://driftline.example.org. Unset: they use Kafka."
+    )
+    api_key: SecretStr | None = Field(None, description="Key for it.")
+    api_key_file: Path | None = Field(None, description="A file with it.")
     keys_file: Path | None = Field(None, description="The API's keys. Unset: api-keys.json in state_dir.")
     allow_unauthenticated_api: bool = Field(
         False, description="Serve without keys on an address that others can reach."

@@ -10,7 +10,7 @@ import httpx
 
 from api.app import create_app
 from api.services import Services
-from app.kafka.producer import NotSent, Outgoing
+from app.kafka.producer import Headers, NotSent, Outgoing
 from app.settings.settings import Settings, load_settings
 from tests.support.reports import StubRecord
 from topics.registry import Topic
@@ -24,8 +24,13 @@ class Kafka:
         self.topics: list[Topic] = []
         """Of single records."""
 
-    async def send(self, topic: Topic, key: bytes, value: bytes, partition: int | None = None) -> None:
-        self.sent.append(Outgoing(key, value, partition))
+    async def partitions(self, topic: Topic) -> int:
+        return 3
+
+    async def send(
+        self, topic: Topic, key: bytes | None, value: bytes, partition: int | None = None, headers: Headers = ()
+    ) -> None:
+        self.sent.append(Outgoing(key, value, partition, headers))
         self.topics.append(topic)
 
     async def send_many(self, topic: Topic, records: Sequence[Outgoing]) -> list[NotSent]:

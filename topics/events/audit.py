@@ -11,7 +11,7 @@ from topics.events.base import Event, Moment, Name
 Action = Literal[
     "silence.created", "silence.ended", "receiver.set", "receiver.removed", "model.registered", "key.created",
     "key.revoked", "alerts.redelivered", "dead-letters.resent", "history.forgotten", "alert.sent", "alert.resolved",
-    "training-run.added", "deployment.added", "model.served",
+    "training-run.added", "deployment.added", "model.served", "model.retired", "model.restored",
 ]  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,9 @@ from typing import Annotated
 import typer
 
 from app.commands.options import (
+    ApiKey,
+    ApiKeyFile,
+    ApiUrl,
     AsJson,
     Bootstrap,
     CommandError,
@@ -20,17 +22,25 @@ from app.commands.options import (
     Prefix,
     Separator,
     Version,
-    actor,
     existing,
     file_options,
-    kafka_settings,
+    moment_of,
     print_json,
-    print_table,
+    reached,
 )
+from app.commands.register.given import GivenFiles, RecordedRows
 
 Reference = Annotated[
     Path | None,
     typer.Option(help="CSV, Parquet or JSONL of rows from when the model was good. [default: as --config says]"),
+]
+FromHistory = Annotated[
+    bool, typer.Option("--from-history", help="Take the recorded predictions as reference, in place of a file.")
+]
+Since = Annotated[str | None, typer.Option(help="With --from-history: from then on, as 2026-06-01T00:00:00Z.")]
+Until = Annotated[str | None, typer.Option(help="With --from-history: until before then.")]
+FromVersion = Annotated[
+    str | None, typer.Option(help="With --from-history: the version whose predictions are taken. [default: --version]")
 ]
 Baseline = Annotated[Path | None, typer.Option(help="JSON of metrics that replace those found in the reference.")]
 
@@ -40,82 +50,86 @@ def register(
     version: Version,
     reference: Reference = None,
     config: ConfigFile = None,
+    from_history: FromHistory = False,
+    since: Since = None,
+    until: Until = None,
+    from_version: FromVersion = None,
     baseline: Baseline = None,
     encoding: Encoding = None,
     separator: Separator = None,
     decimal: DecimalMark = None,
     json_: AsJson = False,
+    api: ApiUrl = None,
+    api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
     """Register a model version: its reference and its rules.
 
     Publishes the profile of the reference rows. Registering a version again replaces its registration. --config takes
-    monitoring.json, or the output of `driftline config show`.
+    monitoring.json, or the output of `driftline config show`. With --api the file is sent to the API, which makes the
+    profile; of a file that is too large for that the profile is made here.
 
     \b
     Examples:
       driftline register --model churn --version 3 --reference validation.parquet
       driftline register --model churn --version 3 --reference validation.csv --config monitoring.json
+      driftline register --model churn --version 4 --from-history --from-version 3 --since 2026-06-01T00:00:00Z
+      driftline register --model churn --version 3 --reference validation.parquet --api https://driftline.example.org
     """
-    from app.commands.register.plan import newest_reports, print_detectable, print_plan, rate_of_model
-    from app.core.evaluation.degradation import without_baseline
-    from app.registration.judgeable import detectable_of
-    from app.registration.planning import plan_for
+    from app.commands.register.in_kafka import register_in_kafka
+    from app.commands.register.plan import print_registered
     from app.registration.publish import read_baseline
-    from app.registration.publish import register as publish
     from app.registration.setup import read_monitoring
-    from app.tables import read_table
-    from app.tables.files import form_words
 
-    settings = kafka_settings(bootstrap_servers, prefix)
+    settings, client = reached(api, api_key, api_key_file, bootstrap_servers, prefix)
     file = read_monitoring(None if config is None else existing(config))
-    metrics = file.baseline if baseline is None else read_baseline(existing(baseline))
-    path = reference or (file.reference and Path(file.reference))
-    if not path:
+    recorded = _recorded(from_history, reference, (since, until), from_version)
+    path = reference or (Path(file.reference) if file.reference else None)
+    source: Path | RecordedRows
+    if recorded is not None:
+        source = recorded
+    elif path is not None:
+        source = _existing(path)
+    else:
         raise CommandError(
-            "--reference: give the file, or name it as data_drift_monitoring.reference_data_path in --config"
+            "--reference: give the file, or name it as data_drift_monitoring.reference_data_path in --config, or take "
+            "what was recorded with --from-history"
         )
-    options = file_options(encoding, separator, decimal)
-    frame = read_table(existing(path), options)
-    found = asyncio.run(publish(settings, model, version, frame, file, metrics, actor()))
-    profile, decisions = found.profile, found.roles.decisions
-    reports = newest_reports(settings, profile)
-    rate = rate_of_model(profile, reports)
-    plan = None if rate is None else plan_for(profile, rate.per_second, file.monitoring)
-    for note in (form_words(path, options), *found.notes):
-        if note:
-            print(note, file=sys.stderr)
+    baseline_path = None if baseline is None else existing(baseline)
+    given = GivenFiles(
+        source, config, baseline_path, file_options(encoding, separator, decimal), file,
+        file.baseline if baseline_path is None else read_baseline(baseline_path),
+    )  # fmt: skip
+    if client is None:
+        done = register_in_kafka(settings, model, version, given)
+    else:
+        from app.commands.register.over_http import register_over_http
+
+        with client:
+            done = register_over_http(settings, client, model, version, given)
+    for note in done.result.notes:
+        print(note, file=sys.stderr)
     if json_:
-        print_json({
-            "model": model, "model_version": version, "profile_id": profile.profile_id, "task": profile.task,
-            "n": profile.n, "labels": profile.labels, "baseline": profile.baseline,
-            "features": {column.name: column.kind for column in profile.features},
-            "decided": {name: decision.reason for name, decision in decisions.items()},
-            "invalid": {column.name: column.invalid for column in profile.features if column.invalid},
-            "left_out": found.roles.left_out, "notes": found.notes,
-            "not_judged": without_baseline(profile, file.monitoring.performance), "usual": profile.usual,
-            "detectable": detectable_of(profile, file.monitoring), "plan": plan,
-        })  # fmt: skip
+        print_json(done.result)
         return
-    print(f"registered {model} version {version}: {profile.task}, {profile.n:,} rows, profile {profile.profile_id}")
-    print_table(
-        ("feature", "kind", "values", "missing", "invalid", "because"),
-        [
-            (
-                c.name,
-                c.kind,
-                f"{len(c.values or c.categories):,}",
-                f"{c.missing:,}",
-                f"{c.invalid:,}",
-                decisions[c.name].reason,
-            )
-            for c in profile.features
-        ],
-    )
-    for name, value in profile.baseline.items():
-        print(f"baseline {name} {value:.4f}")
-    for name, reason in without_baseline(profile, file.monitoring.performance).items():
-        print(f"not judged: {name}: {reason}")
-    print_detectable(profile, file.monitoring, reports)
-    print_plan(plan, rate, file.monitoring, () if profile.usual is None else ("truth",))
+    print_registered(done, file.monitoring)
+
+
+def _recorded(
+    from_history: bool, reference: Path | None, span: tuple[str | None, str | None], version: str | None
+) -> RecordedRows | None:
+    """Return the selection of the history that is the reference; None where a file is. Raises CommandError."""
+    if not from_history:
+        if version is not None or span != (None, None):
+            raise CommandError("--since, --until and --from-version: are for --from-history, which is missing")
+        return None
+    if reference is not None:
+        raise CommandError("--from-history: there is --reference too; leave one of them out")
+    return RecordedRows(version, moment_of("--since", span[0]), moment_of("--until", span[1]))
+
+
+def _existing(path: Path) -> Path:
+    """Return the path of a file or a folder. Raises CommandError."""
+    return path if path.is_dir() else existing(path)

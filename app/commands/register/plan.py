@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import NamedTuple
 
 import msgspec
 
 from app.commands.options import print_table
+from app.commands.register.given import RegisteredReference
 from app.commands.topic_reader import newest
 from app.commands.usual_words import usual_words
 from app.core.config.monitoring import Monitoring
@@ -18,7 +18,15 @@ from app.core.plan import Plan
 from app.core.reference.profile import Profile
 from app.core.usual.detectable import Detectable
 from app.registration.judgeable import HEADER, UNKNOWN, detectable_of, metric_table, not_judged, rows_of, span_words
-from app.registration.planning import NO_RATE, PLAN_HEADER, plan_notes, plan_rows, rate_words
+from app.registration.planning import (
+    NO_RATE,
+    PLAN_HEADER,
+    PredictionRate,
+    plan_notes,
+    plan_rows,
+    rate_of_model,
+    rate_words,
+)
 from app.settings.settings import Settings
 from topics.events import AnyReport, DriftReport, minute_of
 from topics.registry import REPORTS
@@ -27,27 +35,9 @@ NEWEST_REPORTS = 1000
 """Reports that are read from each partition, to estimate the rate of a model's predictions."""
 
 
-class PredictionRate(NamedTuple):
-    """Rate of predictions per second, and its source in words."""
-
-    per_second: float
-    source: str
-
-
 def newest_reports(settings: Settings, profile: Profile) -> list[DriftReport]:
     """Return the newest drift reports of a model, of any version; none where the reference has times of its own."""
     return [] if profile.usual is not None else asyncio.run(_newest_reports(settings, profile.model))
-
-
-def rate_of_model(profile: Profile, reports: list[DriftReport]) -> PredictionRate | None:
-    """Return the rate in the reference's times, else in the model's newest window; None without either."""
-    if profile.usual is not None:
-        return PredictionRate(profile.usual.rate, "as in the reference")
-    last = max(reports, key=lambda report: report.window_end, default=None)
-    if last is None:
-        return None
-    seconds = (last.window_end - last.window_start).total_seconds()
-    return PredictionRate(last.n / seconds, f"as of version {last.model_version} by {minute_of(last.window_end)}")
 
 
 async def _newest_reports(settings: Settings, model: str) -> list[DriftReport]:
@@ -55,6 +45,34 @@ async def _newest_reports(settings: Settings, model: str) -> list[DriftReport]:
     decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
     found = await newest(settings, REPORTS, decoder.decode, NEWEST_REPORTS)
     return [report for report in found if isinstance(report, DriftReport) and report.model == model and report.n]
+
+
+def print_registered(done: RegisteredReference, monitoring: Monitoring) -> None:
+    """Print the registered version: features, baseline, metrics not judged, and the changes that are found."""
+    profile, result = done.profile, done.result
+    named = f"{result.model} version {result.model_version}"
+    print(f"registered {named}: {profile.task}, {profile.n:,} rows, profile {profile.profile_id}")
+    print_table(
+        ("feature", "kind", "values", "missing", "invalid", "because"),
+        [
+            (
+                c.name,
+                c.kind,
+                f"{len(c.values or c.categories):,}",
+                f"{c.missing:,}",
+                f"{c.invalid:,}",
+                result.decided.get(c.name, ""),
+            )
+            for c in profile.features
+        ],
+    )
+    for name, value in profile.baseline.items():
+        print(f"baseline {name} {value:.4f}")
+    for name, reason in result.not_judged.items():
+        print(f"not judged: {name}: {reason}")
+    print_detectable(profile, monitoring, done.reports)
+    rate = rate_of_model(profile, done.reports)
+    print_plan(result.plan, rate, monitoring, () if profile.usual is None else ("truth",))
 
 
 def print_plan(plan: Plan | None, rate: PredictionRate | None, monitoring: Monitoring, kinds: tuple[str, ...]) -> None:

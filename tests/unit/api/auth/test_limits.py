@@ -61,7 +61,9 @@ async def test_a_body_that_is_too_large_is_413_by_what_it_announces_and_by_what_
     for content in (b"x" * (MAX_BODY_BYTES + 1), pieces(MIB, 17)):
         answer = await held.client.post("/predictions", content=content)
         assert answer.status_code == 413
-        assert answer.json()["detail"] == "the body is larger than 16 MiB; send it in parts"
+        assert (
+            answer.json()["detail"] == "the body is larger than 16 MiB; send it in parts, or a reference as its profile"
+        )
     assert (await held.client.post("/predictions", content=pieces(MIB, 16))).json() == MAX_BODY_BYTES
 
 

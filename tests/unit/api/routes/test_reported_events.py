@@ -14,6 +14,7 @@ import pytest
 
 from app.access import KeyFile
 from app.history.event_rows import entries_of
+from app.kafka.producer import Headers
 from tests.support.api_without_kafka import Api, Kafka
 from tests.support.reports import StubRecord
 from topics.events import AlertEvent, AuditEvent, DeploymentEvent, TrainingRunEvent
@@ -37,8 +38,10 @@ class Read(Kafka):
 
     api: Api
 
-    async def send(self, topic: Topic, key: bytes, value: bytes, partition: int | None = None) -> None:
-        await super().send(topic, key, value, partition)
+    async def send(
+        self, topic: Topic, key: bytes | None, value: bytes, partition: int | None = None, headers: Headers = ()
+    ) -> None:
+        await super().send(topic, key, value, partition, headers)
         if topic is ALERTS:
             self.api.services.reports.apply(ALERTS.full_name(), [value])
 
