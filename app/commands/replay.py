@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.options import (
+    ApiKey,
+    ApiKeyFile,
+    ApiUrl,
     AsJson,
     Bootstrap,
     CommandError,
@@ -28,18 +31,19 @@ from app.commands.options import (
     existing,
     file_options,
     is_terminal,
-    kafka_settings,
     print_json,
+    reached,
 )
 
 if TYPE_CHECKING:
+    from app.commands.api_client import ApiClient
     from app.core.reference.profile import Profile
     from app.core.values.hiding import Hiding
     from app.registration.models_table import RegisteredModel
     from app.registration.monitoring import TableColumns as FileColumns
     from app.replay.check import Checked
     from app.replay.encode import ReplayColumns
-    from app.replay.run import Progress, Sent
+    from app.replay.run import EventSender, Progress, Sent
     from app.settings.settings import Settings
     from app.tables import FileOptions
 
@@ -74,6 +78,9 @@ def replay(
     separator: Separator = None,
     decimal: DecimalMark = None,
     json_: AsJson = False,
+    api: ApiUrl = None,
+    api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
@@ -86,6 +93,8 @@ def replay(
     The model must be registered. The columns of its features are sent, and read as the reference was read. The other
     columns are found by their usual names, by the monitoring.json that --config names, or by flags.
 
+    With --api events go to the API, which hashes and redacts what the registration hides.
+
     A line of JSONL is a row as in CSV, or a whole event (with its features in `features`), which is sent unchanged.
 
     \b
@@ -93,25 +102,41 @@ def replay(
       driftline replay --model churn --version 3 --predictions june.parquet
       driftline replay --model churn --version 3 --predictions june.csv --feedback truth.csv --rate 5000
       driftline replay --model churn --version 3 --predictions events.jsonl --no-heartbeat --json
+      driftline replay --model churn --version 3 --predictions june.parquet --api https://driftline.example.org
     """
-    from app.commands.topic_reader import registered
     from app.registration.setup import read_monitoring
 
-    settings = kafka_settings(bootstrap_servers, prefix)
+    settings, client = reached(api, api_key, api_key_file, bootstrap_servers, prefix)
     files = [existing(path) for path in (predictions, feedback) if path is not None]
     file = read_monitoring(None if config is None else existing(config))
-    known = asyncio.run(registered(settings, model, version))
-    flags = (prediction_column, probability_column, id_column, timestamp_column, actual_column)
-    columns = replace(_columns(known.profile, file.columns, *flags), hiding=_hiding(settings, known))
     options = file_options(encoding, separator, decimal)
-    checked = _checked(known, columns, predictions, feedback, options)
-    with _progress(files, quiet=json_) as progress:
-        sent = asyncio.run(_replay(settings, known, checked, rate, heartbeat, progress))
+    around: AbstractContextManager[object] = nullcontext() if client is None else client
+    with around:
+        known = _registered(settings, client, model, version)
+        flags = (prediction_column, probability_column, id_column, timestamp_column, actual_column)
+        columns = _columns(known.profile, file.columns, *flags)
+        if client is None:
+            columns = replace(columns, hiding=_hiding(settings, known))
+        elif known.hidden is not None:
+            columns = replace(columns, as_is=known.hidden.hash)
+        checked = _checked(known, columns, predictions, feedback, options)
+        with _progress(files, quiet=json_) as progress:
+            sent = asyncio.run(_replay(settings, client, known, checked, rate, heartbeat, progress))
     if json_:
         print_json({"predictions": sent.predictions, "feedback": sent.feedback, "seconds": round(sent.seconds, 3),
                     "events_per_second": round(sent.rate), "event_time": sent.event_time})  # fmt: skip
         return
     print(f"sent {_line(sent)}")
+
+
+def _registered(settings: Settings, client: ApiClient | None, model: str, version: str) -> RegisteredModel:
+    if client is not None:
+        from app.commands.replay_over_http import registered_over_http
+
+        return registered_over_http(client, model, version)
+    from app.commands.topic_reader import registered
+
+    return asyncio.run(registered(settings, model, version))
 
 
 def _hiding(settings: Settings, known: RegisteredModel) -> Hiding | None:
@@ -158,26 +183,45 @@ def _note(line: str) -> None:
 
 async def _replay(
     settings: Settings,
+    client: ApiClient | None,
     known: RegisteredModel,
     checked: Checked,
     rate: float | None,
     heartbeat: bool,
     progress: Progress,
 ) -> Sent:
+    if client is not None:
+        from app.commands.replay_over_http import ApiSender
+
+        sender = ApiSender(client, settings.prefix)
+        return await _send(sender, settings, known, checked, rate, heartbeat, progress)
     from app.kafka.client_options import client_options
+    from app.replay.send import ReplaySender
+
+    async with ReplaySender(client_options(settings)) as to_kafka:
+        return await _send(to_kafka, settings, known, checked, rate, heartbeat, progress)
+
+
+async def _send(
+    sender: EventSender,
+    settings: Settings,
+    known: RegisteredModel,
+    checked: Checked,
+    rate: float | None,
+    heartbeat: bool,
+    progress: Progress,
+) -> Sent:
     from app.replay.run import close_windows
     from app.replay.run import replay as run
-    from app.replay.send import ReplaySender
     from app.replay.sort import in_order
 
     model, version = known.profile.model, known.profile.model_version
     rows = in_order(checked.predictions)
     truth = iter(()) if checked.feedback is None else in_order(checked.feedback)
     prefix = settings.prefix
-    async with ReplaySender(client_options(settings)) as sender:
-        sent = await run(sender, rows, truth, prefix=prefix, rate=rate, progress=progress)
-        if heartbeat and sent.event_time is not None:
-            await close_windows(sender, model, version, known.monitoring.windows, sent.event_time, prefix=prefix)
+    sent = await run(sender, rows, truth, prefix=prefix, rate=rate, progress=progress)
+    if heartbeat and sent.event_time is not None:
+        await close_windows(sender, model, version, known.monitoring.windows, sent.event_time, prefix=prefix)
     return sent
 
 

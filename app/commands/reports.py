@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Follow, Model, OnlyVersion, Prefix, kafka_settings, print_json
+from app.commands.options import (
+    ApiKey,
+    ApiKeyFile,
+    ApiUrl,
+    AsJson,
+    Bootstrap,
+    Follow,
+    Model,
+    OnlyVersion,
+    Prefix,
+    print_json,
+    reached,
+)
 from app.commands.usual_words import usual_words
 from app.core.evaluation.accounting import accounting_of, counted
 from app.core.evaluation.too_few import too_few
 
 if TYPE_CHECKING:
+    from app.commands.api_client import ApiClient
     from app.settings.settings import Settings
     from topics.events import AnyReport, DriftReport, IntakeReport, MonitorReport, PerformanceReport, TrafficReport
 
@@ -40,22 +53,30 @@ def reports(
     last: Last = None,
     follow: Follow = False,
     json_: AsJson = False,
+    api: ApiUrl = None,
+    api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
     """Show the reports of the stream, window by window.
 
-    The newest revision of each window is shown.
+    The newest revision of each window is shown. With --api: drift and performance of the newest windows.
 
     \b
     Examples:
       driftline reports --model churn
       driftline reports --model churn --version 3 --kind performance --last 10
       driftline reports --model churn --follow --json | jq .drifted_features
+      driftline reports --model churn --api https://driftline.example.org
     """
-    settings = kafka_settings(bootstrap_servers, prefix)
+    settings, client = reached(api, api_key, api_key_file, bootstrap_servers, prefix)
     wanted = _Wanted(model, version, kind)
-    asyncio.run(_show(settings, wanted, last, follow=follow, as_json=json_))
+    if client is None:
+        asyncio.run(_show(settings, wanted, last, follow=follow, as_json=json_))
+        return
+    with client:
+        _show_over_http(client, wanted, last, follow=follow, as_json=json_)
 
 
 class _Wanted:
@@ -66,7 +87,7 @@ class _Wanted:
 
         from topics.events import AnyReport
 
-        self.model, self.version, self._kind = model, version, kind
+        self.model, self.version, self.kind = model, version, kind
         self.decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
         self.newest: dict[tuple[str, str, float], AnyReport] = {}
 
@@ -75,14 +96,22 @@ class _Wanted:
         kind = kind_of(report)
         if report.model != self.model or self.version not in (None, report.model_version):
             return None
-        if self._kind not in (None, kind):
+        if self.kind not in (None, kind):
             return None
-        key = (report.model_version, kind, report.window_end.timestamp())
+        key = _key(report)
         known = self.newest.get(key)
         if known is not None and known.revision > report.revision:
             return None
         self.newest[key] = report
         return report
+
+    def has(self, report: AnyReport) -> bool:
+        """Return whether exactly this report was taken already."""
+        return self.newest.get(_key(report)) == report
+
+
+def _key(report: AnyReport) -> tuple[str, str, float]:
+    return report.model_version, kind_of(report), report.window_end.timestamp()
 
 
 async def _show(settings: Settings, wanted: _Wanted, last: int | None, *, follow: bool, as_json: bool) -> None:
@@ -102,6 +131,23 @@ async def _show(settings: Settings, wanted: _Wanted, last: int | None, *, follow
             if not as_json:
                 print("no reports yet", flush=True)
         _print(_windows(wanted.newest.values(), last), as_json)
+
+
+def _show_over_http(client: ApiClient, wanted: _Wanted, last: int | None, *, follow: bool, as_json: bool) -> None:
+    from app.commands.reports_over_http import reports_over_http
+
+    kind = None if wanted.kind is None else wanted.kind.value
+    live = False
+    for report in reports_over_http(client, wanted.model, wanted.version, kind, follow=follow):
+        if report is None:
+            live = True
+            if not wanted.newest and not as_json:
+                print("no reports yet", flush=True)
+            _print(_windows(wanted.newest.values(), last), as_json)
+        elif live and wanted.has(report):
+            continue
+        elif (taken := wanted.take(report)) is not None and live:
+            _print([taken], as_json)
 
 
 def _windows(found: Iterable[AnyReport], last: int | None) -> list[AnyReport]:

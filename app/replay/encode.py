@@ -39,6 +39,7 @@ class ReplayColumns:
     one. `profile`: the profile of the model version; without one, cells are sent as they are. `ids`: how ids are
     spelled. `unit`: the seconds that a number 1 in `timestamp` stands for. `known`: columns that occur somewhere in the
     file; a chunk without one of them has no value for it. `hiding`: the model's columns that are hidden from Kafka.
+    `as_is`: features whose cells are sent unread, for the API to hash.
     """
 
     features: tuple[str, ...]
@@ -53,9 +54,12 @@ class ReplayColumns:
     unit: float = 1.0
     known: Collection[str] = ()
     hiding: Hiding | None = None
+    as_is: Collection[str] = ()
 
     def profiled(self, name: str) -> ColumnProfile | None:
-        """Return a feature's column of the profile; None where there is none."""
+        """Return a feature's column of the profile; None where there is none, or its cells are sent as they are."""
+        if name in self.as_is:
+            return None
         columns = () if self.profile is None else self.profile.features
         return next((column for column in columns if column.name == name), None)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -13,7 +14,6 @@ import numpy as np
 from app.core.config.monitoring import Windows
 from app.replay.encode import Encoded
 from app.replay.merge import Source, merged
-from app.replay.send import ReplaySender
 from topics.events import Heartbeat
 from topics.registry import FEEDBACK, PREDICTIONS
 
@@ -38,11 +38,27 @@ class Sent:
         return (self.predictions + self.feedback) / self.seconds if self.seconds > 0 else 0.0
 
 
+class EventSender(Protocol):
+    """Sender of encoded events to the topics of an installation: to Kafka (`ReplaySender`), or to the API."""
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions the topic has."""
+
+    async def send(self, topic: str, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        """Send records, in order within a partition."""
+
+    async def send_to_all(self, topic: str, value: bytes, headers: Mapping[str, bytes]) -> None:
+        """Send one record to every partition, after everything that was sent before."""
+
+    async def flush(self) -> None:
+        """Wait until everything is acknowledged."""
+
+
 Progress = Callable[[Sent], None]
 
 
 async def replay(
-    sender: ReplaySender,
+    sender: EventSender,
     predictions: Iterator[Encoded],
     feedback: Iterator[Encoded],
     *,
@@ -78,7 +94,7 @@ async def replay(
 
 
 async def close_windows(
-    sender: ReplaySender, model: str, version: str, windows: Windows, event_time: float, *, prefix: str
+    sender: EventSender, model: str, version: str, windows: Windows, event_time: float, *, prefix: str
 ) -> float:
     """Send every partition a heartbeat with a later time, so that the last panes close; return that time.
 

@@ -12,14 +12,17 @@ from app.commands.alerts.redeliver import redeliver
 from app.commands.alerts.rules import rules
 from app.commands.alerts.send import send
 from app.commands.options import (
+    ApiKey,
+    ApiKeyFile,
+    ApiUrl,
     AsJson,
     Bootstrap,
     CommandError,
     OnlyModel,
     Prefix,
-    kafka_settings,
     print_json,
     print_table,
+    reached,
     settings_of,
 )
 from topics.levels import Level
@@ -65,6 +68,9 @@ def list_(
     pending: Brewing = False,
     every: Every = False,
     json_: AsJson = False,
+    api: ApiUrl = None,
+    api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
@@ -75,14 +81,23 @@ def list_(
       driftline alerts list --firing --level critical
       driftline alerts list --pending
       driftline alerts list --model churn --all --json
+      driftline alerts list --firing --api https://driftline.example.org
     """
     if pending and (firing or every):
         raise CommandError("--pending: what is pending has not fired; leave out --firing and --all")
-    settings = kafka_settings(bootstrap_servers, prefix)
-    if pending:
+    settings, client = reached(api, api_key, api_key_file, bootstrap_servers, prefix)
+    if client is not None:
+        from app.commands.alerts.over_http import alerts_over_http
+
+        if pending:
+            raise CommandError("--pending: is found in the reports in Kafka; leave out --api")
+        with client:
+            found = alerts_over_http(client, model, every=every)
+    elif pending:
         _show_pending(settings, model, level, as_json=json_)
         return
-    found = asyncio.run(_alerts(settings, model, every=every))
+    else:
+        found = asyncio.run(_alerts(settings, model, every=every))
     if firing:
         found = [alert for alert in found if alert.status == "firing"]
     if level is not None:

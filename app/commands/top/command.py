@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.options import AsJson, Bootstrap, Prefix, is_terminal, kafka_settings, print_json
+from app.commands.options import ApiKey, ApiKeyFile, ApiUrl, AsJson, Bootstrap, Prefix, is_terminal, print_json, reached
 from app.commands.top.choice import Choice, Condition
 from topics.levels import rank
 
 if TYPE_CHECKING:
+    from app.commands.api_client import ApiClient
     from app.read_model.changes import Changes
     from app.read_model.registrations import RegistrationsTable
     from app.read_model.reports_table import ReportsTable
@@ -50,6 +51,9 @@ def top(
     limit: Limit = None,
     once: Once = False,
     json_: AsJson = False,
+    api: ApiUrl = None,
+    api_key: ApiKey = None,
+    api_key_file: ApiKeyFile = None,
     bootstrap_servers: Bootstrap = None,
     prefix: Prefix = None,
 ) -> None:
@@ -64,11 +68,43 @@ def top(
       driftline top --state alerting --state degraded
       driftline top --model 'churn-*' --limit 20
       driftline top --once
+      driftline top --api https://driftline.example.org
       driftline top --json | jq '.models[] | select(.state != "healthy") | .model'
     """
-    settings = kafka_settings(bootstrap_servers, prefix)
+    settings, client = reached(api, api_key, api_key_file, bootstrap_servers, prefix)
     choice = Choice(tuple(model or ()), tuple(one.value for one in state or ()), limit)
-    asyncio.run(_run(settings, choice, live=is_terminal() and not once and not json_, as_json=json_))
+    live = is_terminal() and not once and not json_
+    if client is None:
+        asyncio.run(_run(settings, choice, live=live, as_json=json_))
+        return
+    with client:
+        _run_over_http(client, choice, live=live, as_json=json_)
+
+
+def _run_over_http(client: ApiClient, choice: Choice, *, live: bool, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    from app.commands.top.over_http import state_over_http, states_over_http
+    from app.commands.top.screen import screen
+
+    shown = state_over_http(client)
+    choice.check(shown[0])
+    if as_json:
+        print_json(_as_json(choice, *shown))
+        return
+    console = Console(width=None if is_terminal() else PIPED_WIDTH)
+    if not live:
+        console.print(screen(*shown, size=(console.width, None), choice=choice))
+        return
+    with Live(screen(*shown, size=console.size, choice=choice), console=console, screen=True) as display:
+        for found in states_over_http(client):
+            stale = ""
+            if isinstance(found, str):
+                stale = f"{found}; what you see is from {shown[3].astimezone():%H:%M:%S}"
+            else:
+                shown = found
+            display.update(screen(*shown, size=console.size, trouble=stale, choice=choice))
 
 
 async def _run(settings: Settings, choice: Choice, *, live: bool, as_json: bool) -> None:
