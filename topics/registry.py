@@ -48,6 +48,14 @@ class Topic(Struct, frozen=True, kw_only=True):
         return config
 
 
+class ForeignTopic(Topic, frozen=True, kw_only=True):
+    """A topic of another system, whose name has no prefix. Nothing else about it is declared here."""
+
+    def full_name(self, prefix: str = DEFAULT_PREFIX) -> str:
+        """Return the name on the broker."""
+        return self.name
+
+
 PREDICTIONS = Topic(name="predictions", key="prediction_id", event="PredictionEvent | Heartbeat", broker_times=True)
 FEEDBACK = Topic(name="feedback", key="prediction_id", event="FeedbackEvent", broker_times=True)
 INFERENCES = Topic(

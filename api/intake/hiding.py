@@ -12,8 +12,7 @@ from api.intake.bodies import Items, Rejection
 from api.intake.events import IncomingFeedback, IncomingPrediction
 from app.core.values.hiding import Hiding
 from app.read_model.registrations import RegistrationsTable
-from app.registration.hidden_values import HidingError, hiding_with
-from topics.events import Hidden
+from app.registration.hidden_values import HidingError, hiding_with, together
 
 Event = TypeVar("Event", IncomingPrediction, IncomingFeedback)
 Nameless = tuple[str | None, str | None]
@@ -104,17 +103,3 @@ class Hider:
             )
         hidden = together(self._models.hidden_of_any(model))
         return None if hidden is None else HiddenInputs(hiding_with(hidden, self._key))
-
-
-def together(all_of_them: list[Hidden]) -> Hidden | None:
-    """Return the columns that any of several registrations hides; None without any.
-
-    A column that one drops is dropped.
-    """
-    if not all_of_them:
-        return None
-    redact = {name for one in all_of_them for name in one.redact}
-    hashed = {name for one in all_of_them for name in one.hash} - redact
-    checks = {one.key_check for one in all_of_them if one.hash}
-    check = next(iter(checks)) if len(checks) == 1 else ""
-    return Hidden(redact=tuple(sorted(redact)), hash=tuple(sorted(hashed)), key_check=check)

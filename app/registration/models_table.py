@@ -13,6 +13,7 @@ from app.core.config.rule_layers import Given, differences
 from app.core.join.state import CompiledModel
 from app.core.reference.profile import Profile, with_identity
 from app.kafka.global_table import GlobalTable
+from app.registration.hidden_values import together
 from app.settings.settings import Settings
 from topics.events import Hidden, ModelEvent
 from topics.registry import MODELS
@@ -82,6 +83,17 @@ class ModelsTable(GlobalTable[tuple[str, str], ModelEvent]):
     def is_registered(self, model: str, version: str) -> bool:
         """Return whether a model version is registered, even if this release cannot decode the registration."""
         return (model, version) in self._rows
+
+    def hidden_of(self, model: str, version: str) -> Hidden | None:
+        """Return the hidden columns of a model version; None where there are none.
+
+        For a version that is not registered, these are the hidden columns of all the model's versions.
+        """
+        event = self._rows.get((model, version))
+        if event is not None:
+            return event.hidden
+        others = [one.hidden for (name, _), one in self._rows.items() if name == model and one.hidden is not None]
+        return together(others)
 
     def all(self) -> list[RegisteredModel]:
         """Return every model version that can be decoded, in the order of their first registration."""

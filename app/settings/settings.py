@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from app.core.config.routes import Inhibit, Maintenance, Route
 from app.settings.channels import ChannelSettings
+from app.settings.event_sources import SourceSettings
 from app.settings.history import HistorySettings
 from app.settings.http import PREFIX, HttpSettings
 from app.settings.kafka import KafkaSettings
@@ -55,7 +56,7 @@ class SettingsError(ValueError):
 
 class Settings(
     ChannelSettings, HttpSettings, HistorySettings, KafkaSettings, ModelSettings, RetrainingSettings, RuleSettings,
-    SpoolSettings, TelemetrySettings,
+    SourceSettings, SpoolSettings, TelemetrySettings,
 ):  # fmt: skip
     """Settings of all areas; frozen. Durations are in seconds."""
 

@@ -1,0 +1,184 @@
+"""Decoding of records' values to documents, by the format that a source names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
+from app.settings.event_sources import SourceDeclaration
+from app.sources import avro, protobuf_messages
+from app.sources.schema_registry import SchemaRegistry, SchemaUnknown
+from app.sources.wire_format import HEADER_BYTES, NO_HEADER, FramingError, message_indexes, schema_id
+
+Reader = Callable[[bytes, int], Any]
+
+
+@dataclass(slots=True)
+class DecodedRun:
+    """A run's readable records with their documents, and the rejected records.
+
+    `tombstones` counts the records without a value. They mark deletions, and are not mapped.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    documents: list[Any] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    tombstones: int = 0
+
+
+class SourceDecoder:
+    """Decoder of one source's runs. It gets a schema from the registry when a record first needs it."""
+
+    def __init__(self, source: SourceDeclaration, registry: SchemaRegistry | None) -> None:
+        """Create a decoder. Raises SchemaUnknown if the source's schema file cannot be read."""
+        self._registry = registry
+        self._format = source.format
+        self._is_framed = source.is_framed
+        self._readers: dict[tuple[int, tuple[int, ...]], Reader] = {}
+        self._own: Reader | None = None
+        self._wanted: Any = None
+        if source.format == "avro" and source.schema_file is not None:
+            schema = avro.read_file(source.schema_file)
+            self._wanted, self._own = schema, avro.reader_of(schema)
+        elif source.schema_file is not None and source.message is not None:
+            self._own = protobuf_messages.reader_of(protobuf_messages.message_of(source.schema_file, source.message))
+
+    async def decode(self, records: Sequence[Record]) -> DecodedRun:
+        """Decode a run. Raises RegistryUnavailable if a schema is needed and the registry cannot be reached."""
+        run = DecodedRun()
+        valued = [record for record in records if record.value is not None]
+        run.tombstones = len(records) - len(valued)
+        values = [bytes(record.value or b"") for record in valued]
+        if self._format in ("json", "json-schema"):
+            _add_json(valued, values, run, framed=self._format == "json-schema")
+        elif self._own is not None and not self._is_framed:
+            _add(valued, values, [self._own] * len(values), [0] * len(values), run)
+        else:
+            await self._add_framed(valued, values, run)
+        return run
+
+    async def _add_framed(self, records: Sequence[Record], values: Sequence[bytes], run: DecodedRun) -> None:
+        """Decode records in the wire format, each with the schema that it was written with, and add them to `run`."""
+        readers: list[Reader | str] = []
+        starts: list[int] = []
+        failed: dict[tuple[int, tuple[int, ...]], str] = {}
+        for value in values:
+            try:
+                number, indexes, start = _header_of(value, self._format)
+            except FramingError as error:
+                readers.append(str(error))
+                starts.append(0)
+                continue
+            key = (number, indexes)
+            if key not in self._readers and key not in failed:
+                try:
+                    self._readers[key] = await self._reader(number, indexes)
+                except SchemaUnknown as error:
+                    failed[key] = f"schema {number}: {error}"
+            readers.append(failed[key] if key in failed else self._readers[key])
+            starts.append(start)
+        _add(records, values, readers, starts, run)
+
+    async def _reader(self, number: int, indexes: tuple[int, ...]) -> Reader:
+        if self._own is not None and self._format == "protobuf":
+            return self._own
+        if self._registry is None:
+            raise SchemaUnknown("schema_registry_url is not set")
+        is_protobuf = self._format == "protobuf"
+        schema = await self._registry.schema(number, serialized=is_protobuf)
+        if schema.kind != self._format.upper():
+            raise SchemaUnknown(f'it is of format {schema.kind.lower()}, and the source has format = "{self._format}"')
+        referred = await self._registry.referred(schema.references, serialized=is_protobuf)
+        if not is_protobuf:
+            return avro.reader_of(avro.parsed(schema.schema, referred), self._wanted)
+        file = protobuf_messages.file_of(schema, referred)
+        return protobuf_messages.reader_of(protobuf_messages.message_at(file, indexes))
+
+
+def _header_of(value: bytes, form: str) -> tuple[int, tuple[int, ...], int]:
+    """Return the schema's id, the indexes of the message, and the payload's first byte. Raises FramingError."""
+    number = schema_id(value)
+    if number is None:
+        is_json = value[:1] in (b"{", b"[")
+        raise FramingError(f"{NO_HEADER}{'; this is JSON' if is_json else ''}")
+    if form != "protobuf":
+        return number, (), HEADER_BYTES
+    indexes, start = message_indexes(value)
+    return number, indexes, start
+
+
+def _add(
+    records: Sequence[Record],
+    values: Sequence[bytes],
+    readers: Sequence[Reader | str],
+    starts: Sequence[int],
+    run: DecodedRun,
+) -> None:
+    """Decode each value from its start and add it to `run`. A text in a reader's place is a reason to reject."""
+    for record, value, reader, start in zip(records, values, readers, starts, strict=True):
+        if isinstance(reader, str):
+            run.rejected.append(Rejected(record, reader))
+            continue
+        try:
+            document = reader(value, start)
+        except Exception as error:  # noqa: BLE001 - bytes of others: a reader raises whatever comes of them
+            run.rejected.append(Rejected(record, f"not as its schema says: {_words(error)}"))
+            continue
+        run.records.append(record)
+        run.documents.append(document)
+
+
+def _words(error: Exception) -> str:
+    """Return why a value cannot be read. Errors of libraries may quote values, so only their class is named."""
+    return str(error) if isinstance(error, avro.TrailingBytes) else type(error).__name__
+
+
+_decode_json = msgspec.json.Decoder().decode
+
+
+def _add_json(records: Sequence[Record], values: Sequence[bytes], run: DecodedRun, *, framed: bool) -> None:
+    if framed:
+        values = [value[HEADER_BYTES:] if schema_id(value) is not None else value for value in values]
+    try:
+        run.documents = list(map(_decode_json, values))
+    except UNREADABLE:
+        for record, value in zip(records, values, strict=True):
+            try:
+                document = _read_json(value)
+            except UNREADABLE as error:
+                hint = (
+                    '; it has Confluent\'s header: is the format "json-schema", or "avro"?'
+                    if value[:1] == b"\0"
+                    else ""
+                )
+                run.rejected.append(Rejected(record, reason_of(error) + hint))
+                continue
+            run.records.append(record)
+            run.documents.append(document)
+    else:
+        run.records = list(records)
+
+
+def _read_json(value: bytes) -> Any:
+    """Decode a value. NaN and Infinity are accepted as Python writes them, though JSON has neither.
+
+    Raises one of UNREADABLE.
+    """
+    try:
+        return _decode_json(value)
+    except UNREADABLE:
+        if b"NaN" not in value and b"Infinity" not in value:
+            raise
+        try:
+            document = json.loads(value)
+            msgspec.json.encode(document)  # raises where a text cannot be sent on
+        except (ValueError, RecursionError):
+            document = None
+        if document is None:
+            raise
+        return document
