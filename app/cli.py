@@ -22,6 +22,7 @@ from app.commands import (
     retire,
     retraining,
     serve,
+    sources,
     train,
 )
 from app.commands.alerts import commands as alerts
@@ -79,6 +80,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(history.app, name="history")
 app.add_typer(config.app, name="config")
+app.add_typer(sources.app, name="sources")
 app.add_typer(retraining.app, name="retraining")
 app.add_typer(contract.app, name="contract")
 app.add_typer(keys.app, name="keys")
