@@ -133,7 +133,7 @@ async def _nothing(_error: WorkerHalted) -> None:
     """Notify nobody."""
 
 
-def add_agent(
+def add_agent(  # noqa: PLR0913 (what the app has to know of an agent)
     app: faust.App,
     settings: Settings,
     quarantine: Quarantine,
@@ -143,11 +143,12 @@ def add_agent(
     handle: Handler,
     *,
     halted: Callable[[WorkerHalted], Awaitable[None]] = _nothing,
+    stateless: bool = False,
 ) -> None:
     """Bind an agent, which takes the topics' batches one after another. So its table has one writer.
 
     `position` returns the offset to read a topic's partition from. If there are several topics, the others follow the
-    first by the broker's time, as long as the first has more to read.
+    first by the broker's time, as long as the first has more to read. A `stateless` agent has no table.
 
     An error that the agent does not handle ends the process before any later batch is applied. A record that causes
     this repeatedly is quarantined. `WorkerHalted` also ends the process, with a status of its own, once `halted` has
@@ -155,7 +156,7 @@ def add_agent(
     """
     names = [topic.full_name(settings.prefix) for topic in topics]
     for topic, full_name in zip(topics, names, strict=True):
-        app.transport.read(full_name, topic, _position(position, topic))
+        app.transport.read(full_name, topic, _position(position, topic), stateless=stateless)
     app.transport.order.leaders |= dict.fromkeys(names[1:], names[0])
 
     async def agent(stream: Any) -> None:

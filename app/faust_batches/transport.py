@@ -219,6 +219,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return [tp for tp in active if tp.topic in positions and tp not in paused and self._is_ready(tp, generation)]
 
     def _is_ready(self, tp: TP, generation: int) -> bool:
+        if tp.topic in self.transport.stateless:
+            return generation == self.recovered
         return generation == self._ready[0] and tp.partition in self._ready[1]
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
@@ -229,7 +231,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """
         self._joining = False
         positions = self.transport.positions
-        now = {tp.partition for tp in assigned if tp.topic in positions}
+        now = {tp.partition for tp in assigned if tp.topic in positions and tp.topic not in self.transport.stateless}
         generation, before = self._whole
         self.kept = before & now if generation_id == generation + 1 else frozenset()
         self._whole = generation_id, self.kept
@@ -295,13 +297,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._active_partitions |= self._buffered_partitions & assigned - self._paused_partitions
         self._buffered_partitions.clear()
         self.recovered = self._complete
-        whole = frozenset(tp.partition for tp in assigned if tp.topic in self.transport.positions)
+        stateful = self.transport.positions.keys() - self.transport.stateless
+        whole = frozenset(tp.partition for tp in assigned if tp.topic in stateful)
         self._whole = self._ready = generation, whole
 
     def _resume_kept(self, generation: int, assigned: set[TP]) -> None:
         """Let the partitions that have stayed go on from their applied offsets while the others are recovered."""
-        positions = self.transport.positions
-        kept = {tp for tp in assigned if tp.topic in positions and tp.partition in self.kept}
+        positions, stateless = self.transport.positions, self.transport.stateless
+        kept = {tp for tp in assigned if tp.topic in positions.keys() - stateless and tp.partition in self.kept}
         if not kept or self._whole[0] != generation or self._ready[0] == generation:
             return
         self._forget_reading()
@@ -415,6 +418,11 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
     on_refused: Callable[[], None]
     verify: Callable[[Mapping[TP, int]], Awaitable[None]]
     positions: dict[str, Position]
+    stateless: set[str]
+    """Topics whose partitions belong to no table: they may be in another number, and are with a worker of their own.
+
+    They are read once everything is recovered, from what is committed.
+    """
     topics: dict[str, Topic]
     order: ReadingOrder
     max_batch_records: int
@@ -434,6 +442,7 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         """Give an app this transport, before its consumer exists."""
         transport = cls(app.conf.broker_consumer, app)
         transport.positions = {}
+        transport.stateless = set()
         transport.topics = {}
         transport.order = ReadingOrder()
         transport.on_kept = lambda kept: None
@@ -447,10 +456,12 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
         app.transport = transport
         return transport
 
-    def read(self, full_name: str, topic: Topic, position: Position) -> None:
-        """Read a topic in batches, each partition from its `position` on."""
+    def read(self, full_name: str, topic: Topic, position: Position, *, stateless: bool = False) -> None:
+        """Read a topic in batches, each partition from its `position` on. A `stateless` topic belongs to no table."""
         self.positions[full_name] = position
         self.topics[full_name] = topic
+        if stateless:
+            self.stateless.add(full_name)
 
 
 async def _nothing_under_way() -> None:

@@ -12,12 +12,14 @@ from topics.levels import LEVELS
 from topics.registry import FEEDBACK, INFERENCES, PREDICTIONS, Topic
 
 
-def begin_worker(channels: Iterable[str]) -> None:
-    """Create a worker's series of channels and of alerts at 0."""
+def begin_worker(channels: Iterable[str], sources: Iterable[str] = ()) -> None:
+    """Create a worker's series of channels, of sources and of alerts at 0."""
     for channel, outcome in product(channels, ("delivered", "failed")):
         metrics.DELIVERIES.labels(channel, outcome)
     for outcome in ("paired", "repeated", "unpaired", "spoilt", "differs", "unreadable", "lost"):
         metrics.HALVES.labels(outcome)
+    for source, outcome in product(sources, ("predictions", "feedback", "rejected", "filtered", "tombstones")):
+        metrics.SOURCE_RECORDS.labels(source, outcome)
     for status, level in product(get_args(AlertStatus), LEVELS):
         metrics.ALERTS.labels(status, level)
 

@@ -94,6 +94,15 @@ HALVES_BYTES = Gauge(
     registry=WORKER,
 )  # fmt: skip
 
+# Sources
+
+SOURCE_RECORDS = Counter(
+    "driftline_source_records",
+    "Records of sources, by what became of them: predictions, feedback (a record may become both), rejected (to the "
+    "dead letters), filtered (left out by `where`), tombstones (without a value).",
+    ["source", "outcome"], registry=WORKER,
+)  # fmt: skip
+
 # Results, and their latency
 
 PANE_LATENCY = Histogram(

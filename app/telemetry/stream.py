@@ -136,6 +136,11 @@ class StreamMetrics:
         for outcome, n in counts.items():
             metrics.HALVES.labels(outcome).inc(n)
 
+    def mapped(self, source: str, counts: Mapping[str, int]) -> None:
+        """Count records of a source by their outcome."""
+        for outcome, n in counts.items():
+            metrics.SOURCE_RECORDS.labels(source, outcome).inc(n)
+
     def dead_letters(self, topic: str, reasons: Iterable[str]) -> None:
         """Count dead letters of a topic. A reason's names and values are left out of its label."""
         for reason, n in Counter(map(kind_of, reasons)).items():

@@ -47,6 +47,7 @@ class Origins:
         if self.watch is None:
             return
         saved: dict[TopicPartition, Origin | None] = {}
+        positions = {tp: at for tp, at in positions.items() if tp.topic in self._readers}  # others have no table
         for tp in positions:
             name, number = self._readers[tp.topic]
             saved[_plain(tp)] = decoded(self._tables[name].get(_key(number, tp.partition)))

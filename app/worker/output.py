@@ -53,7 +53,7 @@ class KafkaOutput:
     async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
         name = batch.topic.full_name(self._prefix)
         await self.publish(DEAD_LETTERS, [dead_letter(name, batch.partition, one) for one in rejected])
-        self._monitor.rejected(rejected, batch.partition)
+        self._monitor.rejected(rejected, batch.partition % self._partitions)  # others' topics may have more
         self._metrics.dead_letters(batch.topic.name, [one.reason for one in rejected])
         first = rejected[0]
         about = {"topic": name, "partition": batch.partition, "offset": first.record.offset, "records": len(rejected)}

@@ -22,11 +22,11 @@ from app.alerting.receivers.table import ReceiversTable
 from app.alerting.silences.table import SilencesTable
 from app.faust_batches.app import changelogs
 from app.faust_batches.recovery_progress import tell_recovery
-from app.kafka.errors import Ended, Unreadable, WasCancelled
+from app.kafka.errors import Ended, TopicError, Unreadable, WasCancelled
 from app.kafka.global_table import FollowedTopic
 from app.kafka.producer import Producer
 from app.kafka.topic_watch import TopicWatch
-from app.kafka.topics import declared, ensure_topics
+from app.kafka.topics import declared, ensure_topics, partitions_of
 from app.processes.crash import crash, end_with_any_service
 from app.processes.ports import listen
 from app.processes.private_files import keep_private, private_folder
@@ -37,6 +37,7 @@ from app.registration.versions_table import VersionsTable
 from app.retraining import hooks_of
 from app.retraining.loops import Retrain
 from app.settings.settings import Settings
+from app.sources.source import EventSource, registry_of, sources_of
 from app.telemetry import logs, metrics, tracing
 from app.telemetry.beginnings import begin_worker
 from app.telemetry.loop_lag import measured_loop
@@ -63,11 +64,13 @@ def run_worker(settings: Settings) -> int:
     Raises SettingsError for an incomplete channel, PortTaken.
     """
     channels = channels_of(settings.alerts_dir, other_channels(settings))
+    registry = registry_of(settings)
+    sources = sources_of(settings, registry)
     listening = None
     if settings.metrics_port is not None:
         who = ("the worker's metrics", "metrics_port", "--metrics-port")
         listening = listen(settings.metrics_host, settings.metrics_port, *who)
-    begin_worker(channels)
+    begin_worker(channels, [source.declaration.label for source in sources])
     logs.set_up(settings.log_level, settings.log_format)
     tracing.set_up("driftline-worker", settings.otlp_endpoint)
     keep_private()
@@ -75,14 +78,19 @@ def run_worker(settings: Settings) -> int:
     # The libraries for judging take a second to import: meanwhile the worker waits for Kafka.
     threading.Thread(target=importlib.import_module, args=["scipy.stats"], daemon=True).start()
     try:
-        return asyncio.run(_run(settings, channels, listening))
+        return asyncio.run(_run(settings, channels, listening, sources))
     except Unreadable as error:
         crash(error, "the worker ends")
     finally:
         tracing.close()
 
 
-async def _run(settings: Settings, channels: Mapping[str, Channel], listening: socket.socket | None) -> int:
+async def _run(
+    settings: Settings,
+    channels: Mapping[str, Channel],
+    listening: socket.socket | None,
+    sources: Sequence[EventSource],
+) -> int:
     gc.set_threshold(GARBAGE_THRESHOLD)
     stopping = asyncio.Event()
 
@@ -94,6 +102,7 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         asyncio.get_running_loop().add_signal_handler(number, stop)
     end_with_any_service(stopping.is_set)
     await ensure_topics(settings)
+    await check_sources(settings, sources)
     async with (
         Producer(settings) as producer,
         ModelsTable(settings) as models,
@@ -105,7 +114,9 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
         successor_of(settings) as successor,
     ):
         told = ReceiverChannels(channels, receivers, settings)
-        worker = WorkerAgents(settings, producer, models, silences, redelivered, told, versions, deployments, successor)
+        worker = WorkerAgents(
+            settings, producer, models, silences, redelivered, told, versions, deployments, successor, sources
+        )
         await ensure_topics(settings, (), changelogs(worker.app, settings.partitions))
         views: dict[str, FollowedTopic] = {
             "models": models,
@@ -126,6 +137,16 @@ async def _run(settings: Settings, channels: Mapping[str, Channel], listening: s
                 return await _work(worker, views, stopping)
             except Exception as error:  # noqa: BLE001 - after any error, Faust's threads would outlive it
                 crash(error, "the worker failed")
+
+
+async def check_sources(settings: Settings, sources: Sequence[EventSource]) -> None:
+    """Raise TopicError if a source's topic does not exist. A subscription might create it."""
+    for source in sources:
+        if not await partitions_of(settings, source.topic):
+            raise TopicError(
+                f"source {source.declaration.label!r}: topic {source.topic.name} does not exist on "
+                f"{settings.bootstrap_servers}: correct its name, or let its producer make it first"
+            )
 
 
 def _metrics_failed(error: Exception) -> None:

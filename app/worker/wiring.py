@@ -24,6 +24,7 @@ from agents.join.recent_counts import NotCountedThresholds
 from agents.join.store import JoinStore
 from agents.notify.agent import NotifyAgent
 from agents.notify.setup import CurrentMuting, patience_of, routing_of
+from agents.sources.agent import SourceAgent
 from agents.windows.agent import WindowsAgent
 from app.alerting.events.self_monitoring import SELF
 from app.alerting.notify.channel import Channel
@@ -43,7 +44,10 @@ from app.registration.deployments_table import DeploymentsTable
 from app.registration.effective_monitoring import EffectiveMonitoring
 from app.registration.models_table import ModelsTable
 from app.registration.versions_table import Registered, VersionsTable
+from app.settings.secrets import hash_key_of
 from app.settings.settings import Settings
+from app.sources.hiding import SourceHiding
+from app.sources.source import EventSource, by_topic
 from app.telemetry import tracing
 from app.telemetry.stream import StreamMetrics
 from app.worker.health import WorkerHealth
@@ -79,6 +83,7 @@ class WorkerAgents:
         versions: VersionsTable,
         deployments: DeploymentsTable,
         successor: Successor | None = None,
+        sources: Sequence[EventSource] = (),
     ) -> None:
         """Create the agents. `successor`: the prefix to join the rest for; then nothing is judged or notified here."""
         self.settings = settings
@@ -149,7 +154,12 @@ class WorkerAgents:
             self.app, settings, self.metrics, self.join, self.alerts, self.intake, self.inferences,
             self.windows.caught_up,
         )  # fmt: skip
-        self.agents = [self.origins.noting(agent) for agent in self._agents()]
+        hiding = SourceHiding(models, hash_key_of(settings))
+        mapping = [
+            SourceAgent(group, self._log_of, hiding, counted=self.metrics.mapped)
+            for group in by_topic(() if self._drains else sources)
+        ]
+        self.agents = [*map(self.origins.noting, self._agents()), *map(self._traced, mapping)]
         self._bind()
 
     def _agents(self) -> Iterator[Agent]:
@@ -172,6 +182,7 @@ class WorkerAgents:
             add_agent(
                 self.app, self.settings, quarantine, agent.name, agent.inputs, _position_of(agent),
                 partial(agent.handle, out=self._out), halted=partial(agent.halted, out=self._out),
+                stateless=agent.name not in AGENTS,
             )  # fmt: skip
         transport = self.app.transport
         transport.on_kept = self._forget_all_but

@@ -19,7 +19,7 @@ from app.faust_batches.transport import BatchConsumer
 from app.kafka.parsed_fetch import Fetched
 from app.settings.settings import load_settings
 from tests.support.reports import StubRecord
-from topics.registry import PREDICTIONS
+from topics.registry import PREDICTIONS, ForeignTopic
 
 BATCHED = TP("predictions", 0)
 OTHER = TP("changelog", 0)
@@ -212,6 +212,34 @@ async def test_what_stays_through_a_recovery_that_does_not_end_is_still_complete
         assert reader.consumer.kept == {0}
     reader.consumer.resume_flow()
     assert await reader.round() == [True] * 4
+
+
+async def test_a_topic_without_a_table_says_nothing_of_what_stays_and_waits_for_all_to_be_recovered(
+    tmp_path: Path,
+) -> None:
+    """Foreign topics have other numbers of partitions, whose assignment says nothing about tables."""
+    reader = Reader(tmp_path, range(7))
+    consumer, app = reader.consumer, reader.consumer.app
+    theirs, with_a_table = TP("theirs", 0), TP(BATCHED.topic, 1)
+    app.transport.read(theirs.topic, ForeignTopic(name="theirs", key="", event=""), lambda tp: 4, stateless=True)
+    reader.log.assigned = {theirs, with_a_table}
+    app.consumer_generation_id += 1
+    await consumer.on_partitions_assigned({theirs, with_a_table}, app.consumer_generation_id)
+    assert consumer.kept == frozenset(), "partition 0 of the topic with a table is not ours any more"
+    reader.log.assigned = {theirs, BATCHED}
+    app.consumer_generation_id += 1
+    consumer._complete = app.consumer_generation_id - 1
+    consumer._whole = consumer._complete, frozenset({0})
+    await consumer.on_partitions_assigned({theirs, BATCHED}, app.consumer_generation_id)
+    assert consumer.kept == {0}
+    consumer.resume_flow()  # what stays goes on, while the rest is recovered
+    generation = app.consumer_generation_id
+    assert (consumer._is_ready(BATCHED, generation), consumer._is_ready(theirs, generation)) == (True, False)
+    assert consumer._wanted == {BATCHED: 0}
+    consumer._complete = generation
+    consumer.resume_flow()
+    assert consumer._is_ready(theirs, generation)
+    assert consumer._whole == (generation, frozenset({0}))
 
 
 async def test_a_partition_is_read_on_though_its_full_buffer_was_emptied(tmp_path: Path) -> None:
