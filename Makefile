@@ -14,7 +14,7 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 
 .DEFAULT_GOAL := help
-BENCHES := throughput compare flat latency restart ingress client predict scale models calibration
+BENCHES := throughput compare flat latency restart ingress client predict scale models calibration sources
 .PHONY: help setup unit demo test test-boosters test-generators test-receivers test-containers long lint format
 .PHONY: contract reference docs
 .PHONY: bench $(BENCHES:%=bench-%) soak lock clean
@@ -110,6 +110,9 @@ bench-client: setup ## what Client.log costs its caller
 
 bench-predict: setup ## what POST /predict costs beside the model, with 2,000 features
 	@$(BIN)/python -m benchmarks.predict_overhead
+
+bench-sources: setup ## what records of others' shapes cost until they are events, JSON and Avro, beside decoding alone
+	@$(BIN)/python -m benchmarks.sources
 
 bench-scale: setup ## CPU for each event with one, two and four workers
 	@$(BIN)/python -m benchmarks.scale
