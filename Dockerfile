@@ -14,6 +14,7 @@ COPY app app
 COPY agents agents
 COPY api api
 COPY driftline driftline
+COPY driftline_server driftline_server
 # what builds it has the locked version too
 RUN uv export -q --frozen --only-group dev --no-emit-project --no-hashes -o build.txt \
  && VIRTUAL_ENV=/opt/driftline uv pip install -q --no-cache --compile-bytecode --no-deps --build-constraint build.txt .

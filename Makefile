@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(BIN)/uv export -q --frozen --all-groups --no-group boosters --no-group compare --no-group generators --no-group receivers --no-emit-project -o $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
-	@$(BIN)/python -m compileall -q agents api app driftline topics
+	@$(BIN)/python -m compileall -q agents api app driftline driftline_server topics
 	@touch $@
 
 $(BIN)/uv: Makefile
@@ -61,7 +61,7 @@ lint: setup ## ruff, mypy --strict, import rules, bandit, pip-audit
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/bandit -q -c pyproject.toml -r agents api app driftline manual topics
+	@$(BIN)/bandit -q -c pyproject.toml -r agents api app driftline driftline_server manual topics
 	@$(BIN)/python .ci/audit $(REQUIREMENTS)
 	@$(BIN)/lint-imports --no-logo
 
@@ -162,4 +162,4 @@ lock: $(BIN)/uv ## resolve the dependencies anew into uv.lock
 
 clean: ## remove .venv and every cache
 	rm -rf .venv $(COMPARE) $(BOOSTERS) $(GENERATORS) $(RECEIVERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
-	find agents api app benchmarks driftline tests topics -name __pycache__ -prune -exec rm -rf {} +
+	find agents api app benchmarks driftline driftline_server tests topics -name __pycache__ -prune -exec rm -rf {} +

@@ -10,7 +10,6 @@ import contextlib
 import faulthandler
 import io
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
@@ -69,7 +68,3 @@ def _standard_input() -> Connection:
     os.dup2(nothing, 0)
     os.close(nothing)
     return connection
-
-
-if __name__ == "__main__":
-    sys.exit(main())

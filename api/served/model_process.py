@@ -208,7 +208,7 @@ class _Process:
         connection = Connection(mine.detach())
         with its:
             process = GuardedProcess(
-                [sys.executable, "-P", "-m", "api.served.model_child"],
+                [sys.executable, "-P", "-m", "driftline_server.model_child"],
                 env=_environment(),
                 stdin=its.fileno(),
                 grace=0.0,
@@ -236,9 +236,14 @@ def _gone(process: GuardedProcess, seconds: float = 1.0) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment and module path, without Driftline's settings: some of them are secrets."""
+    """Return this process's environment and module path, without Driftline's settings: some of them are secrets.
+
+    PYTHONSAFEPATH is for the processes that the model starts (joblib's): they inherit no flag.
+    """
     path = os.pathsep.join(one or str(Path.cwd()) for one in sys.path)
-    return {name: v for name, v in os.environ.items() if not name.startswith(ENV_PREFIX)} | {"PYTHONPATH": path}
+    return {name: v for name, v in os.environ.items() if not name.startswith(ENV_PREFIX)} | {
+        "PYTHONPATH": path, "PYTHONSAFEPATH": "1",
+    }  # fmt: skip
 
 
 def _predicted(reply: tuple[Any, ...]) -> list[Predicted]:

@@ -53,7 +53,7 @@ class Stack:
             kafka = held.enter_context(find_kafka(self.settings, keep=True))
             self.settings = self.settings.model_copy(update={"bootstrap_servers": kafka.bootstrap_servers})
             asyncio.run(self._prepare())
-            supervisor = Supervisor([self._command(name) for name in self._names()])
+            supervisor = Supervisor(self.commands())
             held.enter_context(supervisor.stopped_by_signals())
             self._supervisor = held.enter_context(supervisor)
             self._held = held.pop_all()
@@ -63,6 +63,12 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._held.close()
+
+    def commands(self) -> list[ChildCommand]:
+        """Return the commands of the child processes, which import no module of the working directory."""
+        names = ["worker", "api", *(["recorder"] if self.settings.record_history else [])]
+        start, env = [sys.executable, "-P", "-m", "driftline_server"], environment(self.settings)
+        return [ChildCommand(name, [*start, name], env) for name in names]
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for SIGINT or SIGTERM (True) or the time (False). Raises ChildFailed."""
@@ -86,12 +92,6 @@ class Stack:
     async def _prepare(self) -> None:
         await ensure_topics(self.settings)
         await await_coordinator(self.settings)
-
-    def _names(self) -> list[str]:
-        return ["worker", "api", *(["recorder"] if self.settings.record_history else [])]
-
-    def _command(self, name: str) -> ChildCommand:
-        return ChildCommand(name, [sys.executable, "-m", "app.cli", name], env=environment(self.settings))
 
 
 def _answers(url: str) -> bool:

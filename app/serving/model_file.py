@@ -15,6 +15,8 @@ from app.serving.bundle import MODEL, TRAINING, BundleError
 NOT_THERE = re.compile(r"(?:Can't get|module) (?:attribute )?'?(?P<what>[^']+)'? (?:on|has no attribute) '?(?P<of>.+)")
 PACKAGES = ("sklearn", "numpy", "pandas", "scipy", "joblib", "lightgbm", "xgboost", "catboost")
 """Modules that users know as installed packages, not as their own code."""
+OWN_PACKAGES = ("agents", "api", "app", "topics")
+"""Driftline's packages: a user's module of such a name cannot be imported in a process of Driftline."""
 
 
 class ModelFile(NamedTuple):
@@ -61,6 +63,11 @@ def _why(error: Exception) -> str:
     """Return why a file cannot be unpickled; for a missing module, how to install it."""
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
+        if package in OWN_PACKAGES:
+            return (
+                f"it needs the module {error.name}, but {package} is a package of Driftline here: move what the model "
+                "needs to a module of another name, import it from there in training, and save the bundle again"
+            )
         if package in PACKAGES:
             return f"it needs the module {error.name}, which is not here: install {package} as it was in training"
         return (

@@ -17,6 +17,7 @@ from api.served.model_process import ModelLost, ModelProcesses, ModelRaised, _en
 from api.served.models import ServedModels
 from app.serving import BundleError, UnfitRows, load_bundle, save_bundle
 from app.settings.settings import load_settings
+from tests.support.namesakes import write_namesakes
 from tests.support.served_model import save_stubborn
 from tests.support.stubborn_model import CRASHES, FAILS, HANGS, PID, Locked
 
@@ -110,6 +111,7 @@ def test_what_a_model_raises_is_known_and_one_that_hangs_keeps_no_other_waiting(
 def test_a_model_that_cannot_be_loaded_in_its_process_says_so_and_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write_namesakes(tmp_path)
     (tmp_path / "elsewhere.py").write_text("class Model:\n    def predict(self, frame):\n        return frame['age']\n")
     with monkeypatch.context() as known:
         known.syspath_prepend(str(tmp_path))
@@ -147,4 +149,4 @@ def test_no_setting_of_driftline_reaches_the_model(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     given = _environment()
     assert "secret" not in given.values()
-    assert given["OMP_NUM_THREADS"] == "1"
+    assert given["OMP_NUM_THREADS"] == given["PYTHONSAFEPATH"] == "1"

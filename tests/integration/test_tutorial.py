@@ -16,6 +16,7 @@ from app.cli import app
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings, environment
 from tests.support.docs import blocks
+from tests.support.namesakes import write_namesakes
 from tests.support.paths import DOCS
 from tests.support.run_command import running
 
@@ -30,7 +31,8 @@ def typed() -> list[str]:
 
 @pytest.mark.timeout(300)
 def test_the_tutorial_comes_out_as_it_says(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(write_namesakes(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # as for a model's own modules
     (port,) = free_ports(1)
     settings = settings.model_copy(update={"api_port": port, "alerts_dir": tmp_path / "alerts"})
     for language, name in (("python", "make_data.py"), ("json", "monitoring.json")):

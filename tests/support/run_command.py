@@ -33,7 +33,7 @@ def typed(*words: str) -> tuple[object, str, str]:
 
 
 def command_of(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "app.cli", *arguments]
+    return [sys.executable, "-P", "-m", "driftline_server", *arguments]
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
-PRODUCT = ("agents", "api", "app", "driftline", "topics")
+PRODUCT = ("agents", "api", "app", "driftline", "driftline_server", "topics")
 
 
 def classes() -> dict[str, list[str]]:

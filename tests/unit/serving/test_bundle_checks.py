@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -228,6 +229,13 @@ def test_a_models_own_module_is_asked_for_by_name(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(sys, "path", [one for one in sys.path if one != str(home)])
     with pytest.raises(BundleError, match=r"needs the module our_steps, .* in PYTHONPATH"):
         load_bundle(folder)
+    theirs = ModuleType("app.our_steps")  # of a project whose package has the name of one of Driftline's
+    exec("class Step:\n    def predict(self, frame):\n        return [1] * len(frame)\n", theirs.__dict__)
+    monkeypatch.setitem(sys.modules, "app.our_steps", theirs)
+    saved(tmp_path / "theirs", theirs.Step())
+    monkeypatch.delitem(sys.modules, "app.our_steps")
+    with pytest.raises(BundleError, match=r"needs the module app\.our_steps, but app is a package of Driftline here"):
+        load_bundle(tmp_path / "theirs")
     main = sys.modules["__main__"]
     local = type("Local", (Returning,), {"__module__": "__main__"})
     monkeypatch.setattr(main, "Local", local, raising=False)
