@@ -16,7 +16,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress client predict scale models calibration sources
-.PHONY: help setup unit demo test test-boosters test-broker test-generators test-receivers test-containers long lint format
+.PHONY: help setup tools unit demo test test-boosters test-broker test-generators test-receivers test-containers long lint format
 .PHONY: contract reference docs
 .PHONY: bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
@@ -49,10 +49,14 @@ demo: setup ## watch a model drift, fall, alert and recover; EXIT=1 ends after t
 unit: setup ## the unit tests that take less than a second each: no Kafka, browser or database; a minute
 	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-quick} $(BIN)/pytest -n 2 --dist loadfile -m "not slow and not long" tests/unit
 
-test: setup lint ## all that .ci/run runs: lint, types, import rules, tests
+test: setup tools lint ## lint, types, import rules, all tests; INSTALL=no leaves out what needs programs that are missing
 	@$(BIN)/pytest -n 2 --dist loadfile
 
+tools: setup
+	@.ci/tools test
+
 test-containers: setup ## the image and the Compose file in a container engine, one of its own where none answers
+	@.ci/tools containers
 	@$(BIN)/pytest -n 0 -m containers tests/containers
 
 long: setup ## the fault tests at their larger sizes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from app.settings.sources import ENV_PREFIX
 from app.telemetry import logs
 from tests.support import databases
 from tests.support.kafka_container import engine_answers, kafka_in_container
+from tests.support.programs import find_java_or_skip
 
 GIVEN_SERVERS = os.environ.get(f"{ENV_PREFIX}BOOTSTRAP_SERVERS") or None
 
@@ -43,6 +45,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(folder)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write how many tests were left out, and why."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(one.longrepr[2].removeprefix("Skipped: ") for one in skipped if isinstance(one.longrepr, tuple))
+    if reasons:
+        terminalreporter.section("left out on this machine", "-")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.line(f"{count} test{'s' if count > 1 else ''}: {reason}")
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """A genuine Kafka: the one that DRIFTLINE_BOOTSTRAP_SERVERS names, else in Docker, else from its jars."""
@@ -55,8 +67,15 @@ def _session_kafka(data_dir: Path) -> Kafka:
         return find_kafka(load_settings(bootstrap_servers=GIVEN_SERVERS))
     if engine_answers():
         return kafka_in_container()
+    find_java_or_skip()
     broker = start_from_jars(data_dir)
     return Kafka(broker.bootstrap_servers, "jars", broker.stop)
+
+
+@pytest.fixture(scope="session")
+def java() -> None:
+    """A Java for brokers of a test's own, from the jars."""
+    find_java_or_skip()
 
 
 @pytest.fixture

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, Error, async_playwright
 
-CHROMIUM = "/usr/bin/chromium"
+from tests.support.programs import chromium
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     """Chromium without a window."""
-    path = shutil.which("chromium") or CHROMIUM
+    path = chromium()
     async with async_playwright() as playwright:
         try:
             browser = await playwright.chromium.launch(
                 executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
             )
         except Error as error:
-            pytest.fail(f"no Chromium at {path}: apt-get install chromium ({error.message.splitlines()[0]})")
+            pytest.fail(f"the Chromium at {path} does not start: {error.message.splitlines()[0]}")
         yield browser
         await browser.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +16,9 @@ from app.local.kafka_probe import free_ports
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings
 from tests.support.dashboard import Watched, api, load_models, with_port
+from tests.support.programs import program
 from topics.events import utc_now
 
-NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 CONFIG = """
 daemon off; master_process off; error_log stderr warn; pid {folder}/nginx.pid;
 events {{}}
@@ -39,15 +38,14 @@ http {{
 @contextmanager
 def nginx(folder: Path, port: int, settings: Settings, *, strips: bool) -> Iterator[None]:
     """One that shows the API under /drift/; it buffers answers, as it does unless it is told otherwise."""
-    if not Path(NGINX).exists():
-        pytest.fail("no nginx: apt-get install nginx")
+    command = program("nginx", "nginx", [Path("/usr/sbin/nginx")])
     folder.mkdir()
     config = folder / "nginx.conf"
     host = "$proxy_host" if strips else "$http_host"  # its default, and what most pages of advice have
     config.write_text(CONFIG.format(
         folder=folder, port=port, api=settings.api_port, path="/" if strips else "", host=host,
     ))  # fmt: skip
-    process = GuardedProcess([NGINX, "-c", str(config), "-p", str(folder)], stderr=subprocess.DEVNULL)
+    process = GuardedProcess([command, "-c", str(config), "-p", str(folder)], stderr=subprocess.DEVNULL)
     try:
         yield
     finally:

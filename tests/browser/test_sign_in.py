@@ -14,9 +14,8 @@ from playwright.sync_api import Page, sync_playwright
 from app.access import KeyFile, keys_path
 from app.local.kafka_probe import free_ports
 from app.settings.settings import Settings, load_settings
+from tests.support.programs import chromium
 from tests.support.stream import worker
-
-CHROMIUM = "/usr/bin/chromium"
 
 
 @pytest.fixture
@@ -38,7 +37,7 @@ def guarded(tmp_path: Path) -> Iterator[tuple[str, str, Settings]]:
 def page() -> Iterator[Page]:
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         yield browser.new_context().new_page()
         browser.close()
 
@@ -118,7 +117,7 @@ def test_a_page_whose_name_is_made_to_lead_here_reads_nothing(tmp_path: Path) ->
         return [models.status, made.status];
     }"""
     with worker(settings, "api", ("-m", "app.cli", "api")) as process, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         deadline = time.monotonic() + 60
         while not answers(f"http://127.0.0.1:{port}"):
             assert process.poll() is None, (tmp_path / "api.log").read_text()

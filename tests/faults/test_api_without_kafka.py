@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import stat
 import sys
@@ -64,7 +63,7 @@ async def started() -> Process:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.skipif(shutil.which("java") is None, reason="a broker of its own, from the jars, needs Java")
+@pytest.mark.usefixtures("java")
 async def test_a_broker_that_goes_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kafka_port, api_port = free_ports(2)
     broker = start_from_jars(tmp_path / "kafka", port=kafka_port)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -26,7 +25,7 @@ EVENTS = 3000
 
 
 @pytest.mark.timeout(175)
-@pytest.mark.skipif(shutil.which("java") is None, reason="a broker of its own, from the jars, needs Java")
+@pytest.mark.usefixtures("java")
 async def test_a_broker_that_is_killed_in_the_middle_costs_nothing(tmp_path: Path) -> None:
     kafka_port, api_port = free_ports(2)
     broker = start_from_jars(tmp_path / "kafka", port=kafka_port)

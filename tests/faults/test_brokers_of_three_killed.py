@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 from pathlib import Path
 
@@ -25,7 +24,7 @@ EVENTS = 3000
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
-@pytest.mark.skipif(shutil.which("java") is None, reason="brokers of its own, from the jars, need Java")
+@pytest.mark.usefixtures("java")
 async def test_what_was_accepted_outlives_the_brokers_that_are_killed(tmp_path: Path) -> None:
     (api_port,) = free_ports(1)
     wanted = truth(EVENTS, seed=82)

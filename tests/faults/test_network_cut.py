@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -116,7 +115,7 @@ def with_second_listener(inner: int, outer: int, data: Path, port: int, controll
 
 
 @pytest.mark.timeout(170)
-@pytest.mark.skipif(shutil.which("java") is None, reason="a broker of its own, from the jars, needs Java")
+@pytest.mark.usefixtures("java")
 async def test_a_worker_that_was_cut_off_changes_nothing_when_it_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,7 +25,7 @@ from app.local.kafka_probe import free_ports, speaks_kafka
 from app.local.kafka_record import BrokerRecord
 from app.settings.settings import Settings, load_settings
 
-pytestmark = pytest.mark.skipif(shutil.which("java") is None, reason="a broker from the jars needs Java")
+pytestmark = pytest.mark.usefixtures("java")
 
 MEBIBYTE = 1 << 20
 

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.programs import program
+
 PROGRAM = "prometheus-alertmanager"
 READY_SECONDS = 20.0
 
@@ -32,6 +34,7 @@ def free_port() -> int:
 @asynccontextmanager
 async def alertmanager(folder: Path, receiver_url: str, *, port: int | None = None) -> AsyncIterator[str]:
     """The address of an Alertmanager that has nothing yet, and sends to the receiver; it ends with the context."""
+    program(PROGRAM, PROGRAM)
     port = port or free_port()
     process = await asyncio.to_thread(_start, folder, receiver_url, port)
     try:

@@ -21,6 +21,7 @@ from app.history import History
 from app.history.tables import REVISION, metadata
 from app.local.kafka_probe import free_ports
 from app.processes.guarded import GuardedProcess
+from tests.support.programs import lacking
 
 PASSWORD = "a password, with: signs/in @ it"
 UNPRIVILEGED = "postgres"
@@ -73,21 +74,20 @@ def binaries() -> Path:
     """Where `initdb` and `postgres` are."""
     found = shutil.which("initdb")
     folders = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not folders:
-        raise RuntimeError("PostgreSQL is not installed, and is tested against: apt-get install postgresql, say")
-    return folders[-1]
+    return folders[-1] if folders else lacking("PostgreSQL is not here: apt-get install postgresql")
 
 
 @contextmanager
 def postgresql() -> Iterator[Server]:
     """A server that ends with these tests, however they end."""
+    where = binaries()
     home, (port,) = Path(tempfile.mkdtemp(prefix="driftline-postgresql-")), free_ports(1)
     become: list[str] = []
     if os.geteuid() == 0:
         user = pwd.getpwnam(UNPRIVILEGED)
         os.chown(home, user.pw_uid, user.pw_gid)
         become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    data, secret, where = home / "data", home / "password", binaries()
+    data, secret = home / "data", home / "password"
     secret.write_text(PASSWORD)
     secret.chmod(0o644)
     try:

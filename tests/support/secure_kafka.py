@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives import serialization
 from app.kafka.client_options import client_options, tls_of
 from app.local.kafka_config import LOG4J, server_properties
 from app.local.kafka_jar_process import JVM_FLAGS
-from app.local.kafka_jars import find_java, kafka_jars
+from app.local.kafka_jars import kafka_jars
 from app.local.kafka_probe import free_ports, speaks_kafka
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import load_settings
+from tests.support.programs import find_java_or_skip
 
 ADMIN, OURS, PRODUCER = "admin", "driftline", "checkout"
 USERS = {ADMIN: "admin-secret", OURS: "ours-secret", PRODUCER: "producer-secret"}
@@ -72,7 +73,8 @@ def secure_kafka(home: Path) -> Iterator[SecureKafka]:
     usual, more = server_properties(home / "data", port, controller), _secured(port, controller, ca_file, keystore)
     properties.write_text(usual + more)
     tool = (
-        find_java(), *JVM_FLAGS, f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}", "-cp", f"{kafka_jars()}/*",
+        find_java_or_skip(), *JVM_FLAGS, f"-Dlog4j2.configurationFile={home / 'log4j2.properties'}",
+        "-cp", f"{kafka_jars()}/*",
     )  # fmt: skip
     users = [part for name, word in USERS.items() for part in ("-S", f"SCRAM-SHA-512=[name={name},password={word}]")]
     formatting = [*tool, "kafka.tools.StorageTool", "format", "-t", "RHJpZnRsaW5lTG9jYWxLYQ", "-c", str(properties)]

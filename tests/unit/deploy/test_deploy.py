@@ -22,6 +22,7 @@ from app.telemetry.metrics import API, RECORDER, WORKER
 from manual.metrics import told
 from tests.support.parse_command import parse
 from tests.support.paths import ROOT
+from tests.support.programs import program
 from topics.registry import FEEDBACK, PREDICTIONS
 
 DEPLOY = ROOT / "deploy"
@@ -96,14 +97,15 @@ def test_a_metric_that_is_not_there_would_be_found() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    shutil.which("promtool") is None,
-    reason="promtool, of Debian's package prometheus, is not here; .ci/run installs it",
-)
 @pytest.mark.parametrize("arguments", [("check", "rules", "alerts.yml"), ("test", "rules", "tests.yml")], ids=" ".join)
 def test_prometheus_takes_the_rules_and_they_alert_when_they_should(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
-        ["promtool", *arguments], cwd=DEPLOY / "prometheus", capture_output=True, text=True, timeout=60, check=False
+        [program("promtool", "prometheus"), *arguments],
+        cwd=DEPLOY / "prometheus",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SUCCESS" in done.stdout
