@@ -13,7 +13,6 @@ COPY topics topics
 COPY app app
 COPY agents agents
 COPY api api
-COPY driftline driftline
 COPY driftline_server driftline_server
 # what builds it has the locked version too
 RUN uv export -q --frozen --only-group dev --no-emit-project --no-hashes -o build.txt \

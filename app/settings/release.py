@@ -8,6 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 def release() -> str:
     """Return the installed version, or `unknown` for a source tree."""
     try:
-        return version("driftline")
+        return version("driftline-server")
     except PackageNotFoundError:  # run from a source tree that was not installed
         return "unknown"

@@ -328,7 +328,7 @@ def test_train_says_what_to_type_next_and_it_can_be_typed(tables: tuple[Path, Pa
 
 def test_the_version_is_that_of_the_distribution() -> None:
     answer = driftline("--version")
-    assert (answer.returncode, answer.stdout) == (0, f"driftline {version('driftline')}\n")
+    assert (answer.returncode, answer.stdout) == (0, f"driftline {version('driftline-server')}\n")
 
 
 def test_what_a_worker_accepts_up_accepts_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
