@@ -57,7 +57,7 @@ def reader_of(written: Any, wanted: Any = None) -> Reader:
     def read(value: bytes, start: int) -> Any:
         stream = BytesIO(value)
         stream.seek(start)
-        found = schemaless_reader(stream, written, wanted)
+        found: Any = schemaless_reader(stream, written, wanted)
         if stream.tell() != len(value):
             raise TrailingBytes(f"{len(value) - stream.tell()} bytes follow what its schema describes")
         return found["value"]

@@ -142,10 +142,11 @@ async def test_avro_schemas_that_share_one_that_they_refer_to(registry: FakeRegi
     for schema in (address, order, invoice):
         fastavro.parse_schema(schema, named)
     ulm, values = {"address": {"city": "Ulm"}}, []
-    for number, schema, row in [
+    written: list[tuple[int, Any, Any]] = [
         (whole, root, {"order": ulm, "invoice": ulm}),
         (union, ["Order", "Invoice"], ("Invoice", ulm)),
-    ]:
+    ]
+    for number, schema, row in written:
         stream = BytesIO()
         whole_named = {"type": "record", "name": "W", "fields": [{"name": "w", "type": schema}]}  # the same bytes
         fastavro.schemaless_writer(stream, fastavro.parse_schema(whole_named, dict(named)), {"w": row})
