@@ -28,34 +28,13 @@ from app.worker.output import KafkaOutput
 from app.worker.self_report import SelfReport, SelfReporting
 from tests.support.alert_events import of_rule
 from tests.support.join_log import START, Registry
-from tests.support.outputs import pane_events
+from tests.support.outputs import KeptOutput, pane_events
 from tests.support.reports import StubRecord
 from topics.events import AlertEvent, MonitorReport, PanePartial
 from topics.partition import partitions_of
 from topics.registry import ALERTS, DEAD_LETTERS, FEEDBACK, PANES, PREDICTIONS, REPORTS, Topic
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@dataclass
-class Sent:
-    """An output in memory."""
-
-    partitions: int = 3
-    records: list[tuple[Topic, Outgoing]] = field(default_factory=list)
-    rejected: list[int] = field(default_factory=list)
-
-    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
-        self.records += [(topic, record) for record in records]
-
-    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
-        self.rejected += [one.record.offset for one in rejected]
-
-    def of(self, topic: Topic) -> list[Outgoing]:
-        return [record for name, record in self.records if name is topic]
-
-    def alerts(self) -> list[AlertEvent]:
-        return [msgspec.json.decode(one.value or b"", type=AlertEvent) for one in self.of(ALERTS)]
 
 
 # The worker's output
@@ -159,7 +138,7 @@ class Recording(Agent):
 
 async def test_a_decorated_agent_is_the_same_agent() -> None:
     """Of every method of an agent: what is not passed on would be lost without a word."""
-    plain, out, batch = Recording(), Sent(), Batch(FEEDBACK, 1, (), following=5)
+    plain, out, batch = Recording(), KeptOutput(partitions=3), Batch(FEEDBACK, 1, (), following=5)
     monitor = SelfReport("workers", "w1", wall=lambda: 1000.0)
     agent: Agent = SelfReporting(plain, monitor, lambda topic, partition: 9)
     agent = TracedAgent(MeasuredAgent(agent, StreamMetrics()), cast("Any", _Traces()))
@@ -195,7 +174,7 @@ class _Traces:
 async def test_a_worker_reports_on_the_way_of_the_agent_that_is_to_and_of_no_other() -> None:
     clock = [1000.0]
     monitor = SelfReport("workers", "w1", wall=lambda: clock[0], every=15.0)
-    out, elsewhere = Sent(), Sent(partitions=5)
+    out, elsewhere = KeptOutput(partitions=3), KeptOutput(partitions=5)
     reading = SelfReporting(Recording(), monitor, lambda topic, partition: 12)
     reporting = SelfReporting(Recording(), monitor, lambda topic, partition: 12, reports=True, to=elsewhere)
     records = [StubRecord(offset, b"", timestamp=990_000) for offset in range(5)]
@@ -228,7 +207,7 @@ async def test_a_join_that_meets_too_many_dead_letters_alerts_and_whoever_goes_o
         return True
 
     halts = HaltAlerts(0.5, 10, saved=saved, is_notified=is_notified, now=lambda: NOW)
-    out = Sent()
+    out = KeptOutput(partitions=3)
     join = JoinAgent(
         table,
         Registry(),
@@ -259,7 +238,7 @@ async def test_a_join_that_meets_too_many_dead_letters_alerts_and_whoever_goes_o
 
 async def test_a_join_that_drains_sends_all_to_its_successor_but_dead_letters() -> None:
     """Its panes have negative partitions there; feedback of which it has no prediction loses the mark of re-keying."""
-    out, successor = Sent(), Sent(partitions=5)
+    out, successor = KeptOutput(partitions=3), KeptOutput(partitions=5)
     join = JoinAgent({}, Registry(), checkpoint_seconds=0.0, partitions=3, successor=successor)
     prediction = {
         "prediction_id": "a", "model": "m", "model_version": "multiclass", "timestamp": START, "features": {"age": 3},

@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,13 +23,13 @@ from app.core.config.monitoring import Monitoring
 from app.faust_batches.batch import Batch
 from app.ingest.decoding import Rejected, ids_of, unregistered
 from app.ingest.naming import version_in
-from app.kafka.producer import Outgoing
 from app.read_model.not_counted import IntakeView
 from app.telemetry.metrics import WORKER
 from app.telemetry.stream import StreamMetrics
+from tests.support.outputs import KeptOutput
 from tests.support.reports import StubRecord, records_of
 from topics.events import AlertEvent, IntakeReport
-from topics.registry import ALERTS, REPORTS, Topic
+from topics.registry import ALERTS, REPORTS
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 MODEL = ("shop", "3")
@@ -184,28 +183,14 @@ def a_report(partition: int, second: int, **changes: Any) -> IntakeReport:
     return IntakeReport(**fields | changes)
 
 
-@dataclass
-class Sent:
-    """The alerts that were sent."""
-
-    alerts: list[AlertEvent] = field(default_factory=list)
-    partitions: ClassVar[int] = 1
-
-    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
-        assert topic is ALERTS
-        self.alerts += [msgspec.json.decode(record.value or b"", type=AlertEvent) for record in records]
-
-    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
-        raise AssertionError(rejected)
-
-
 async def told(reports: Sequence[IntakeReport], cut: int) -> list[AlertEvent]:
     """The alerts of reports, by two agents of which the second goes on where the first was cut off."""
-    table, sent, all_ = dict[str, bytes](), Sent(), records_of(reports)
+    table, sent, all_ = dict[str, bytes](), KeptOutput(), records_of(reports)
     for part in (all_[:cut], all_[cut:]):
         agent = AlertsAgent(table, lambda model, version: Monitoring(), now=lambda: NOW)
         await agent.handle(Batch(REPORTS, 0, part), sent)
-    return sent.alerts
+    assert (len(sent.of(ALERTS)), sent.rejected) == (len(sent.records), [])
+    return sent.alerts()
 
 
 @pytest.mark.parametrize("cut", range(5))

@@ -14,12 +14,11 @@ from agents.alerts.agent import AlertsAgent
 from app.alerting.events.deployments import AFTER, BEFORE, DeploymentChange, changes_of, since_when
 from app.core.config.monitoring import Monitoring, Windows
 from app.faust_batches.batch import Batch
-from app.ingest.decoding import Rejected
-from app.kafka.producer import Outgoing
 from tests.support.live_world import BEGIN, LiveWorld, good
+from tests.support.outputs import KeptOutput
 from tests.support.reports import records_of
-from topics.events import AlertEvent, DeploymentEvent, DriftReport, ScaleFinding, VersionEvent
-from topics.registry import ALERTS, REPORTS, Topic
+from topics.events import DeploymentEvent, DriftReport, ScaleFinding, VersionEvent
+from topics.registry import REPORTS
 
 LOST = 900.0
 """Seconds after the beginning from which on `weight` is null."""
@@ -55,28 +54,13 @@ def reports() -> list[Any]:
     return world.reports
 
 
-class Alerts:
-    """The output of an agent: its alerts."""
-
-    partitions = 1
-
-    def __init__(self) -> None:
-        self.found: list[AlertEvent] = []
-
-    async def publish(self, topic: Topic, records: Sequence[Outgoing]) -> None:
-        if topic is ALERTS:
-            self.found += [msgspec.json.decode(record.value or b"", type=AlertEvent) for record in records]
-
-    async def dead_letter(self, batch: Batch, rejected: Sequence[Rejected]) -> None:
-        raise AssertionError(list(rejected))
-
-
 async def messages(reports: Sequence[Any], deployments: Known, lives: Known | None = None) -> dict[str, str]:
-    """The first message of each rule that fired."""
+    """Return the first message of each rule that fired."""
     agent = AlertsAgent({}, lambda *_: Monitoring(), deployments=deployments, lives=lives)
-    out = Alerts()
+    out = KeptOutput()
     await agent.handle(Batch(REPORTS, 0, records_of(reports)), out)
-    return {alert.rule: alert.message for alert in reversed(out.found) if alert.status == "firing"}
+    assert out.rejected == []
+    return {alert.rule: alert.message for alert in reversed(out.alerts()) if alert.status == "firing"}
 
 
 async def test_what_is_null_since_a_deployment_says_so_in_its_alert(reports: list[Any]) -> None:
