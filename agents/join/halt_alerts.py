@@ -58,7 +58,7 @@ class HaltAlerts:
                     await asyncio.sleep(0.05)
                 await self._saved()
         except (TimeoutError, BrokerUnavailable) as error:
-            log.warning("the alert is told by another worker, or by the next: %r", error)
+            log.warning("the alert is sent by another worker, or by the next one: %r", error)
 
     async def resolve(self, topic: Topic, stop: Halt, out: Output) -> None:
         """Publish the alert as resolved."""

@@ -81,7 +81,7 @@ class DeliveryRecorder:
             after = after_attempt(pending, one.outcome, self._patience, now, self._rng)
         if not after.outcome:
             log.warning(
-                "%s through %r not told yet, again in %.1f s: %s",
+                "%s through %r not sent yet, again in %.1f s: %s",
                 _name(after), one.channel, after.next_at - now, after.detail, extra=_about(after),
             )  # fmt: skip
         return after

@@ -78,7 +78,7 @@ async def ready(request: Request, services: Serving, wanted: Wanted = "all") -> 
     told = caller_of(request).allows("read")
     if trouble or (unheard and wanted == "all"):
         if not told:
-            raise unavailable("not ready; a key that may read is told why")
+            raise unavailable("not ready; a key that may read is given the reason")
         raise unavailable(trouble or f"{unheard}; events are taken, and wait in Kafka", **spool)
     if not told:
         return answer({"status": "ready"})

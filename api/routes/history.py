@@ -40,7 +40,7 @@ def route_of(kind: HistoryKind) -> Callable[..., Awaitable[Response]]:
     route.__name__ = kind.name
     route.__doc__ = kind.description
     if not kind.of_models:
-        route.__doc__ += " No model is asked for: changes are of the whole."
+        route.__doc__ += " No model is taken: changes belong to the whole installation."
     route.__dict__["__signature__"] = Signature(list(_parameters(kind)), return_annotation=Response)
     return route
 

@@ -16,7 +16,10 @@ ModelMetadata = Annotated[
     Path | None, typer.Option(help="training_metadata.json: its training_metrics are the baseline.")
 ]
 FeatureMetadata = Annotated[
-    Path | None, typer.Option(help="feature_metadata.json: its feature_stats tell numbers from categories.")
+    Path | None,
+    typer.Option(
+        help="feature_metadata.json: its feature_stats say which columns are numbers and which are categories."
+    ),
 ]
 Wanted = Annotated[Path | None, typer.Option("--config", help="JSON of what is to be otherwise; a part will do.")]
 Form = Annotated[

@@ -21,7 +21,7 @@ ModelPath = Annotated[
 Partitions = Annotated[int | None, typer.Option(help="Partitions of new topics. [default: 4]")]
 Accept = Annotated[
     bool | None,
-    typer.Option("--accept-dead-letters", help="With dead_letter_stop: go on past what is in the log by now."),
+    typer.Option("--accept-dead-letters", help="With dead_letter_stop: continue past what is in the log by now."),
 ]
 MetricsPort = Annotated[
     int | None,

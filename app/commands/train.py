@@ -61,7 +61,7 @@ Hash = Annotated[
 ]
 Holdout = Annotated[float, typer.Option("--holdout", help="Share of the rows that the model is judged on.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the random parting of the rows.")]
-NoPublish = Annotated[bool, typer.Option("--no-publish", help="Tell Kafka nothing of this run.")]
+NoPublish = Annotated[bool, typer.Option("--no-publish", help="Publish nothing about this run to Kafka.")]
 
 
 def train(

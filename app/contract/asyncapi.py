@@ -20,7 +20,7 @@ RECEIVED = (PREDICTIONS, FEEDBACK)
 """Topics that producers write. Driftline writes all others."""
 HEARTBEAT_HEADERS = {
     "type": "object",
-    "properties": {"driftline": {"const": "heartbeat", "description": "Tells a heartbeat from a prediction."}},
+    "properties": {"driftline": {"const": "heartbeat", "description": "Distinguishes a heartbeat from a prediction."}},
     "required": ["driftline"],
 }
 UNREAD = "Record"

@@ -328,7 +328,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if batch.since <= applied:
             return True
         if tp not in self._wanted:
-            self.log.warning("%r: offsets from %d were skipped, and are asked for again", tp, applied)
+            self.log.warning("%r: offsets from %d were skipped, and are read again", tp, applied)
             self._wanted[tp] = applied
         return False
 

@@ -188,8 +188,8 @@ HISTORY_KINDS = (
             "alert": columns.alert, "why": "reason", "detail": "detail",
         },
         nothing="no deliveries",
-        description="What was told of alerts, or given up, the newest first.",
-        help="Show which alerts were told through which channel, or given up, the newest first.",
+        description="Notifications of alerts, sent or given up, the newest first.",
+        help="Show which alerts were sent through which channel, or given up, the newest first.",
         examples=("--model churn --channel slack", "--outcome failed --json"),
     ),
     HistoryKind(

@@ -166,7 +166,7 @@ class DeliveriesFilter(HistoryFilter):
     equal = ("alert_id", "channel", "outcome")
     alert_id: str | None = field(default=None, metadata=asked("only of this transition, by its id", "--alert"))
     channel: str | None = field(default=None, metadata=asked("only through this channel"))
-    outcome: Literal["delivered", "failed"] | None = field(default=None, metadata=asked("told, or given up"))
+    outcome: Literal["delivered", "failed"] | None = field(default=None, metadata=asked("sent, or given up"))
 
 
 @dataclass(frozen=True)

@@ -102,11 +102,11 @@ class Workers:
     def unheard(self) -> str:
         """Return why no worker is available; empty where one reported recently."""
         if self._heard_at is None:
-            return "no worker has been heard yet: start one (driftline worker)"
+            return "no worker has reported yet: start one (driftline worker)"
         silence = self._now() - self._heard_at
         if silence < self.silent_seconds:
             return ""
-        return f"no worker has been heard for {silence:.0f} s (worker_silent_seconds: {self.silent_seconds:g})"
+        return f"no worker has reported for {silence:.0f} s (worker_silent_seconds: {self.silent_seconds:g})"
 
     def _add(self, reason: str, count: int, at: datetime) -> None:
         if reason not in self._dead and len(self._dead) >= MAX_REASONS:

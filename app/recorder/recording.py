@@ -272,7 +272,7 @@ class Recorder:
         try:
             await self._consumer.commit(dict(self._positions))
         except (KafkaError, IllegalStateError) as error:
-            log.debug("the lag is not told: %r", error)
+            log.debug("the lag is not reported: %r", error)
 
     async def _database(self, work: Callable[[], T]) -> T:
         """Do work in a thread until it succeeds. Raises OWN_FAULT's errors, and Stopped where the recorder ends."""

@@ -26,7 +26,7 @@ class ChannelSettings(BaseSettings):
     """Settings of the channels, validated together when a worker starts (`app/alerting/channels/setup.py`)."""
 
     delivery_attempt_seconds: float = Field(
-        10.0, gt=0, le=300, description="How long one attempt to tell a channel may take."
+        10.0, gt=0, le=300, description="How long one attempt to send to a channel may take."
     )
     email_host: str | None = Field(None, min_length=1, description="Mail server that takes the alerts.")
     email_port: Annotated[int, Field(ge=1, le=65_535)] | None = Field(

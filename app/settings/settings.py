@@ -92,18 +92,18 @@ class Settings(
     group_by: Names = Field(None, description="Labels that part groups of alerts, beside model and version.")
     group_wait_seconds: Wait = Field(5.0, description="How long a group's first alerts wait for others.")
     group_interval_seconds: Wait = Field(60.0, description="The least time between two messages of one group.")
-    repeat_seconds: Wait = Field(14_400.0, description="After how long what still fires is told again.")
+    repeat_seconds: Wait = Field(14_400.0, description="After how long what still fires is sent again.")
     delivery_seconds: Wait = Field(3600.0, description="How long a channel is tried before a message is given up.")
     flapping_per_hour: int = Field(
-        5, ge=0, description="An alert that fires more often in an hour is told once as flapping; 0: every time."
+        5, ge=0, description="An alert that fires more often in an hour is sent once, as flapping; 0: every time."
     )
     digest_above: int = Field(
         10, ge=0, description="More groups than this at once are one message a channel and route; 0: never."
     )
-    disabled_channels: Names = Field(None, description="Channels that are told nothing, whatever routes say.")
+    disabled_channels: Names = Field(None, description="Channels to which nothing is sent, whatever routes say.")
     routes: tuple[Route, ...] | None = Field(None, description="Which alerts go to which channels.")
     inhibit: tuple[Inhibit, ...] | None = Field(None, description="Which alerts explain which others. Unset: traffic.")
-    maintenance: tuple[Maintenance, ...] | None = Field(None, description="Hours of the week when nobody is told.")
+    maintenance: tuple[Maintenance, ...] | None = Field(None, description="Hours of the week when nothing is sent.")
     feedback_prefix: str | None = Field(
         None,
         max_length=LONGEST_PREFIX,

@@ -107,7 +107,7 @@ SOURCE_RECORDS = Counter(
 
 PANE_LATENCY = Histogram(
     "driftline_pane_latency_seconds",
-    "From when the broker took the oldest record that a pane tells of until Kafka has the pane.",
+    "From when the broker took the oldest record of a pane until Kafka has the pane.",
     buckets=SLOW, registry=WORKER,
 )  # fmt: skip
 REPORT_LATENCY = Histogram(
@@ -206,7 +206,7 @@ ALERTS_PENDING = Gauge(
 )  # fmt: skip
 ALERTS = Counter("driftline_alerts", "Transitions of alerts.", ["status", "level"], registry=WORKER)
 DELIVERIES = Counter(
-    "driftline_deliveries", "Alerts told through a channel, or given up.", ["channel", "outcome"], registry=WORKER
+    "driftline_deliveries", "Alerts sent through a channel, or given up.", ["channel", "outcome"], registry=WORKER
 )
 
 # The recorder

@@ -160,7 +160,7 @@ async def _work(worker: WorkerAgents, views: Mapping[str, FollowedTopic], stoppi
     starting = asyncio.create_task(worker.app.start(), name="start")
     assert worker.origins.watch is not None
     beside = [
-        asyncio.create_task(tell_recovery(worker.app, worker.standing.recovery), name="telling of recovery"),
+        asyncio.create_task(tell_recovery(worker.app, worker.standing.recovery), name="reporting of recovery"),
         asyncio.create_task(worker.origins.watch.run(worker.held), name="watch of topics"),
     ]
     await _until(stopped, [*beside, starting], starting)

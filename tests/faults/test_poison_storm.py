@@ -89,7 +89,7 @@ async def test_a_storm_stops_the_worker_and_it_goes_on_when_it_is_told_to(settin
     accepting = ("-m", "app.cli", "worker", "--accept-dead-letters")
     with worker(settings, "accepting", accepting):
         counts = await until_equal(settings, wanted, 60)
-        assert await told(settings, "driftline goes on: predictions is read again")
+        assert await told(settings, "driftline continues: predictions is read again")
     assert counts.equal(wanted), differences(counts, wanted) + log_of(settings, "accepting")
     (over,) = await ends_of(settings, stopped[0])
     assert over.ended_at is not None

@@ -96,7 +96,7 @@ async def test_changes_arrive_and_a_reader_that_comes_back_is_told_only_what_it_
             kind, seen, data = await reader.next()
             assert (kind, [(m["model"], m["state"]) for m in data["models"]]) == ("changed", [("stream", "drifting")])
         answer = await client.get("/ready")
-        assert (answer.status_code, "no worker has been heard yet" in answer.text) == (503, True)
+        assert (answer.status_code, "no worker has reported yet" in answer.text) == (503, True)
         stands = (await client.get("/ready?for=events")).json()
         assert (stands["status"], stands["workers"], stands["unheard"][:9]) == ("ready", 0, "no worker")
         taken = await client.post("/feedback", json={"prediction_id": "p1", "actual": 1})

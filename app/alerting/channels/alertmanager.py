@@ -126,7 +126,9 @@ class AlertmanagerChannel:
     def _always(self, now: datetime) -> dict[str, object]:
         """Return the watchdog: an alert that always fires, so that its absence reveals a failure."""
         labels = {"job": JOB, "service": JOB, **self._labelling.labels, **WATCHDOG}
-        words = "This always fires. When it is not heard any more, Driftline's worker or the way from it does not work."
+        words = (
+            "This always fires. When it does not arrive any more, Driftline's worker or the way from it does not work."
+        )
         return {
             "labels": labels,
             "annotations": {"summary": "Driftline sends alerts", "description": words},

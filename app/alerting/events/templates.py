@@ -60,7 +60,7 @@ HEADLINES = {
     "unmatched": "{share:.0%} of the newest feedback has no prediction",
     "unmatched_over": "feedback has its predictions again",
     "stream_stopped": "driftline has stopped: {topic} cannot be read",
-    "stream_goes_on": "driftline goes on: {topic} is read again",
+    "stream_goes_on": "driftline continues: {topic} is read again",
 }
 
 FACTS = {

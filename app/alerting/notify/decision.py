@@ -27,7 +27,7 @@ class Reason(StrEnum):
     SILENCED = "silenced"
     MAINTENANCE = "muted by maintenance window"
     INHIBITED = "inhibited"
-    RESOLVED_UNSENT = "resolved before it was told"
+    RESOLVED_UNSENT = "resolved before it was sent"
     NOTHING_NEW = "nothing new"
 
 

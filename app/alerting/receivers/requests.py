@@ -56,7 +56,7 @@ def receiver_of(asked: ReceiverRequest, now: datetime) -> ReceiverEvent:
         # The value may be the key itself, so the message does not repeat it.
         raise ReceiverError("secret: must be the name of a file in receiver_secrets_dir, not the key itself")
     if not 0 < len(asked.created_by.strip()) <= LONGEST_COMMENT:
-        raise ReceiverError(f"created_by: must have 1 to {LONGEST_COMMENT} characters; somebody will ask")
+        raise ReceiverError(f"created_by: must have 1 to {LONGEST_COMMENT} characters, for whoever reads it later")
     if len(asked.comment) > LONGEST_COMMENT:
         raise ReceiverError(f"comment: must have at most {LONGEST_COMMENT} characters")
     return ReceiverEvent(

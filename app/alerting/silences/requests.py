@@ -49,7 +49,7 @@ def silence_of(asked: SilenceRequest, now: datetime) -> SilenceEvent:
         raise SilenceError("matchers: name at least one label, or everything would be silent")
     for name in ("comment", "created_by"):
         if not 0 < len(getattr(asked, name).strip()) <= LONGEST_COMMENT:
-            raise SilenceError(f"{name}: must have 1 to {LONGEST_COMMENT} characters; somebody will ask")
+            raise SilenceError(f"{name}: must have 1 to {LONGEST_COMMENT} characters, for whoever reads it later")
     starts_at, ends_at = _span(asked, now)
     return SilenceEvent(
         silence_id=uuid.uuid4().hex[:12],

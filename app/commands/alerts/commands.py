@@ -139,7 +139,7 @@ def try_channel(
         typer.Option(help="The channel to try."),
     ],
     level: Annotated[Level, typer.Option(help="The level of the sample.")] = "error",
-    resolved: Annotated[bool, typer.Option("--resolved", help="Tell that the sample is over.")] = False,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Send the end of the sample alert.")] = False,
     json_: AsJson = False,
 ) -> None:
     """Send a sample through a channel once. Show the request, without secrets, and the response.

@@ -38,7 +38,7 @@ Fingerprint = Annotated[str | None, typer.Option("--fingerprint", help="With --r
 Resolved = Annotated[bool, typer.Option("--resolved", help="It is over.")]
 ExpiresAfter = Annotated[str | None, typer.Option("--expires-after", help="Resolve it by itself after: 30m, 2h.")]
 Owner = Annotated[str, typer.Option("--owner", help="Who is to look at it.")]
-Runbook = Annotated[str, typer.Option("--runbook-url", help="What tells how.")]
+Runbook = Annotated[str, typer.Option("--runbook-url", help="Page that says what to do.")]
 OfModel = Annotated[str | None, typer.Option("--model", help="The model that it is about.")]
 OfVersion = Annotated[str | None, typer.Option("--version", help="Its version.")]
 

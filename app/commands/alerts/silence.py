@@ -38,7 +38,7 @@ Matchers = Annotated[list[str] | None, typer.Option("--matcher", "-m", help="lab
 For = Annotated[str | None, typer.Option("--for", help="For how long: 30m, 2h, 1d12h.")]
 Until = Annotated[str | None, typer.Option("--until", help="Until when: 2026-06-01T12:00:00Z.")]
 Starts = Annotated[str | None, typer.Option("--starts", help="From when on. [default: now]")]
-Comment = Annotated[str | None, typer.Option("--comment", help="Why; somebody will ask.")]
+Comment = Annotated[str | None, typer.Option("--comment", help="Reason, for whoever reads it later.")]
 Author = Annotated[str | None, typer.Option("--author", help="Who. [default: your user name]")]
 Weekdays = Annotated[str | None, typer.Option("--weekdays", help="Only on these: mon-fri or sat,sun.")]
 From = Annotated[str | None, typer.Option("--from", help="Only from this time of day on: 22:00.")]
@@ -100,7 +100,7 @@ def silence(
     if for_ is None and until is None and hours is None:
         raise CommandError("for how long? --for 2h, --until 2026-06-01T12:00:00Z, or hours of the week with --weekdays")
     if comment is None:
-        raise CommandError('why? --comment "retraining", say; somebody will ask')
+        raise CommandError('why? --comment "retraining", say, for whoever reads it later')
     asked = SilenceRequest(
         matchers=(*(f'{name}="{value}"' for name, value in labels.items() if value is not None), *(matcher or ())),
         comment=comment,

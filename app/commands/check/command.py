@@ -43,7 +43,9 @@ Current = Annotated[
 Output = Annotated[Path | None, typer.Option(help="Folder for the whole finding: artifacts/drift/drift_<time>.json.")]
 Html = Annotated[Path | None, typer.Option("--html", help="File for the whole finding, as a page.")]
 Metadata = Annotated[Path | None, typer.Option(help="feature_metadata.json: only its features are judged.")]
-Model = Annotated[str | None, typer.Option("--model", help="The model: a finding asks in Kafka for its retraining.")]
+Model = Annotated[
+    str | None, typer.Option("--model", help="The model: a finding requests its retraining through Kafka.")
+]
 Version = Annotated[str | None, typer.Option("--version", help="Its version.")]
 
 

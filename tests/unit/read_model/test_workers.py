@@ -60,9 +60,9 @@ def test_each_worker_of_a_host_is_told_and_one_that_was_started_again_is_not_tol
 def test_no_worker_is_counted_on_that_was_not_heard_for_a_while_whatever_its_clock_says() -> None:
     clock = [1000.0]
     workers = Workers(60.0, lambda: clock[0])
-    assert workers.unheard == "no worker has been heard yet: start one (driftline worker)"
+    assert workers.unheard == "no worker has reported yet: start one (driftline worker)"
     workers.take(a_monitor_report(0))
-    assert re.fullmatch(r"no worker has been heard for \d+ s \(worker_silent_seconds: 60\)", workers.unheard)
+    assert re.fullmatch(r"no worker has reported for \d+ s \(worker_silent_seconds: 60\)", workers.unheard)
     workers.live = True
     workers.take(a_monitor_report(0, drains=True))
     assert workers.unheard
@@ -71,4 +71,4 @@ def test_no_worker_is_counted_on_that_was_not_heard_for_a_while_whatever_its_clo
     clock[0] += 59.0
     assert workers.unheard == ""
     clock[0] += 1.0
-    assert workers.unheard == "no worker has been heard for 60 s (worker_silent_seconds: 60)"
+    assert workers.unheard == "no worker has reported for 60 s (worker_silent_seconds: 60)"

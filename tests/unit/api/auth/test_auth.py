@@ -232,7 +232,7 @@ async def test_strangers_are_told_no_more_than_whether_it_is_ready(tmp_path: Pat
     key = key_of(tmp_path, "read")
     async with client_of(tmp_path) as client:
         stranger, reader = await client.get("/ready"), await client.get("/ready", headers=bearer(key))
-        assert stranger.json()["detail"] == "not ready; a key that may read is told why"
+        assert stranger.json()["detail"] == "not ready; a key that may read is given the reason"
         assert reader.json()["detail"] != stranger.json()["detail"]
         client.app.state.services.connected.set()  # type: ignore[attr-defined]
         client.app.state.services.check = sound  # type: ignore[attr-defined]
