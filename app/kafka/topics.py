@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,11 +74,15 @@ async def ensure_topics(
 
 async def partitions_of(settings: Settings, topic: Topic) -> int:
     """Return the number of partitions of a topic; 0 where the topic does not exist."""
+    return await partitions_named(settings, topic.full_name(settings.prefix))
+
+
+async def partitions_named(settings: Settings, name: str) -> int:
+    """Return the number of partitions of a topic by its full name; 0 where the topic does not exist."""
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
     try:
-        (named,) = declared(settings, [topic])
-        return (await _partitions(admin, {named.name: named})).get(named.name, 0)
+        return (await _partitions(admin, {name})).get(name, 0)
     finally:
         await admin.close()
 
@@ -91,7 +95,7 @@ def partitions_differ(topic: NamedTopic, has: int) -> str:
     )
 
 
-async def _partitions(admin: AIOKafkaAdminClient, wanted: Mapping[str, NamedTopic]) -> dict[str, int]:
+async def _partitions(admin: AIOKafkaAdminClient, wanted: Container[str]) -> dict[str, int]:
     """Return the number of partitions of each existing topic.
 
     All topics are requested: a request for one by name creates it, with one partition, where brokers create topics.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pandas as pd
 
-from app.core.values.hiding import Hiding, check_of
+from app.core.values.hiding import HASH, Hiding, Value, check_of
 from app.registration.monitoring import MonitoringError, TableColumns
 from app.registration.roles import Roles
 from app.tables import CellTable
@@ -27,15 +27,22 @@ def hiding_of(columns: TableColumns, key: bytes | None) -> Hiding | None:
 
 
 def hidden_table(frame: pd.DataFrame, hiding: Hiding) -> pd.DataFrame:
-    """Return a table without redacted columns and with hashed values."""
+    """Return a table without redacted columns and with hashed values.
+
+    Values that are hashes already stay: the table was recorded from Kafka.
+    """
     kept = frame.drop(columns=[name for name in hiding.redact if name in frame.columns])
     table = CellTable(frame)
     hashes = {
-        name: pd.Series([hiding.value(cell) for cell in table.listed(name)], index=frame.index, dtype=object)
+        name: pd.Series([_hashed(hiding, cell) for cell in table.listed(name)], index=frame.index, dtype=object)
         for name in hiding.hashed
         if name in frame.columns
     }
     return kept.assign(**hashes)
+
+
+def _hashed(hiding: Hiding, cell: Value) -> str | None:
+    return cell if isinstance(cell, str) and HASH.fullmatch(cell) else hiding.value(cell)
 
 
 def without_redacted(columns: TableColumns) -> TableColumns:

@@ -28,19 +28,24 @@ from app.commands.options import (
     print_json,
     reached,
 )
-from app.commands.register.given import GivenFiles, RecordedRows
+from app.commands.register.given import GivenFiles, RecordedRows, TopicRows
 
 Reference = Annotated[
     Path | None,
     typer.Option(help="CSV, Parquet or JSONL of rows from when the model was good. [default: as --config says]"),
 ]
+FromTopic = Annotated[
+    bool, typer.Option("--from-topic", help="Take the predictions in Kafka as reference, in place of a file.")
+]
+Last = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="With --from-topic: the newest so many.")]
 FromHistory = Annotated[
     bool, typer.Option("--from-history", help="Take the recorded predictions as reference, in place of a file.")
 ]
-Since = Annotated[str | None, typer.Option(help="With --from-history: from then on, as 2026-06-01T00:00:00Z.")]
-Until = Annotated[str | None, typer.Option(help="With --from-history: until before then.")]
+Since = Annotated[str | None, typer.Option(help="Of recorded rows: from then on, as 2026-06-01T00:00:00Z.")]
+Until = Annotated[str | None, typer.Option(help="Of recorded rows: until before then.")]
 FromVersion = Annotated[
-    str | None, typer.Option(help="With --from-history: the version whose predictions are taken. [default: --version]")
+    str | None,
+    typer.Option(help="Of recorded rows: the version whose predictions are taken. [default: --version]"),
 ]
 Baseline = Annotated[Path | None, typer.Option(help="JSON of metrics that replace those found in the reference.")]
 
@@ -51,6 +56,8 @@ def register(
     reference: Reference = None,
     config: ConfigFile = None,
     from_history: FromHistory = False,
+    from_topic: FromTopic = False,
+    last: Last = None,
     since: Since = None,
     until: Until = None,
     from_version: FromVersion = None,
@@ -76,6 +83,7 @@ def register(
       driftline register --model churn --version 3 --reference validation.parquet
       driftline register --model churn --version 3 --reference validation.csv --config monitoring.json
       driftline register --model churn --version 4 --from-history --from-version 3 --since 2026-06-01T00:00:00Z
+      driftline register --model churn --version 4 --from-topic --from-version 3 --last 50000
       driftline register --model churn --version 3 --reference validation.parquet --api https://driftline.example.org
     """
     from app.commands.register.in_kafka import register_in_kafka
@@ -85,9 +93,11 @@ def register(
 
     settings, client = reached(api, api_key, api_key_file, bootstrap_servers, prefix)
     file = read_monitoring(None if config is None else existing(config))
-    recorded = _recorded(from_history, reference, (since, until), from_version)
+    recorded = _recorded(from_history, from_topic, reference, last, (since, until), from_version)
+    if from_topic and client is not None:
+        raise CommandError("--from-topic: reads Kafka, and --api is in place of it; --from-history takes recorded rows")
     path = reference or (Path(file.reference) if file.reference else None)
-    source: Path | RecordedRows
+    source: Path | RecordedRows | TopicRows
     if recorded is not None:
         source = recorded
     elif path is not None:
@@ -95,7 +105,7 @@ def register(
     else:
         raise CommandError(
             "--reference: give the file, or name it as data_drift_monitoring.reference_data_path in --config, or take "
-            "what was recorded with --from-history"
+            "what was predicted with --from-topic or --from-history"
         )
     baseline_path = None if baseline is None else existing(baseline)
     given = GivenFiles(
@@ -118,16 +128,34 @@ def register(
 
 
 def _recorded(
-    from_history: bool, reference: Path | None, span: tuple[str | None, str | None], version: str | None
-) -> RecordedRows | None:
-    """Return the selection of the history that is the reference; None where a file is. Raises CommandError."""
-    if not from_history:
+    from_history: bool,
+    from_topic: bool,
+    reference: Path | None,
+    last: int | None,
+    span: tuple[str | None, str | None],
+    version: str | None,
+) -> RecordedRows | TopicRows | None:
+    """Return the selection of recorded rows that is the reference; None where a file is. Raises CommandError."""
+    if last is not None and not from_topic:
+        raise CommandError("--last: is for --from-topic, which is missing")
+    if not from_history and not from_topic:
         if version is not None or span != (None, None):
-            raise CommandError("--since, --until and --from-version: are for --from-history, which is missing")
+            raise CommandError(
+                "--since, --until and --from-version: are for --from-history and --from-topic, which are missing"
+            )
         return None
-    if reference is not None:
-        raise CommandError("--from-history: there is --reference too; leave one of them out")
-    return RecordedRows(version, moment_of("--since", span[0]), moment_of("--until", span[1]))
+    named = "--from-topic" if from_topic else "--from-history"
+    for option, is_given in (("--from-history", from_history and from_topic), ("--reference", reference is not None)):
+        if is_given:
+            raise CommandError(f"{named}: there is {option} too; leave one of them out")
+    since, until = moment_of("--since", span[0]), moment_of("--until", span[1])
+    if since is not None and until is not None and since >= until:
+        raise CommandError("--until: must be later than --since")
+    if from_history:
+        return RecordedRows(version, since, until)
+    if last is not None and span != (None, None):
+        raise CommandError("--last: takes the newest predictions; leave out --since and --until")
+    return TopicRows(version, last, since, until)
 
 
 def _existing(path: Path) -> Path:

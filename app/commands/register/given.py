@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -28,15 +29,31 @@ class RecordedRows(NamedTuple):
     until: datetime | None
 
 
+class TopicRows(NamedTuple):
+    """Selection of predictions in Kafka as a reference. `version` None: of the version to register."""
+
+    version: str | None
+    last: int | None
+    since: datetime | None
+    until: datetime | None
+
+
 class GivenFiles(NamedTuple):
     """Files of a registration as given, and the two small ones decoded."""
 
-    reference: Path | RecordedRows
+    reference: Path | RecordedRows | TopicRows
     config: Path | None
     baseline: Path | None
     options: FileOptions
     file: MonitoringFile
     metrics: Mapping[str, float]
+
+
+class GivenTable(NamedTuple):
+    """Rows of a reference, and notes about how they were found."""
+
+    frame: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
 
 class RegisteredReference(NamedTuple):
@@ -47,20 +64,44 @@ class RegisteredReference(NamedTuple):
     reports: list[DriftReport]
 
 
-def table_of(settings: Settings, model: str, version: str, given: GivenFiles) -> pd.DataFrame:
-    """Return the rows of a reference, from its file or the history. Raises TableError, HistoryError."""
+def table_of(settings: Settings, model: str, version: str, given: GivenFiles) -> GivenTable:
+    """Return the rows of a reference, from its file, the history or Kafka.
+
+    Rows that were recorded have the default truth of the configuration. Raises TableError, HistoryError,
+    BrokerUnavailable.
+    """
     from app.tables import read_table
 
     source = given.reference
     if isinstance(source, Path):
-        return read_table(source, given.options)
-    from app.history.reference_rows import reference_rows
-    from app.history.setup import history_of
+        return GivenTable(read_table(source, given.options))
+    from app.references.default_truth import with_default_truth
 
-    with closing(history_of(settings)) as history:
-        return reference_rows(history, model, source.version or version, source.since, source.until)
+    frame, notes = _recorded(settings, model, version, source, given.file.monitoring.windows.ahead)
+    frame, silence = with_default_truth(frame, given.file.monitoring)
+    return GivenTable(frame, (*notes, silence) if silence else notes)
 
 
-def is_one_file(source: Path | RecordedRows) -> TypeGuard[Path]:
-    """Return whether a reference is one file, not a folder or rows of the history."""
+def _recorded(
+    settings: Settings, model: str, version: str, source: RecordedRows | TopicRows, ahead: float
+) -> GivenTable:
+    version = source.version or version
+    if isinstance(source, RecordedRows):
+        from app.history.reference_rows import reference_rows
+        from app.history.setup import history_of
+
+        with closing(history_of(settings)) as history:
+            return GivenTable(reference_rows(history, model, version, source.since, source.until))
+    from app.references.event_topics import OwnTopics
+    from app.references.reading import WantedRows, read_rows
+
+    wanted = WantedRows(model, version, ahead, source.last, source.since, source.until)
+    read = asyncio.run(read_rows(settings, OwnTopics(settings), wanted))
+    return GivenTable(
+        read.frame, (f"{read.rejected:,} records cannot be read, and are left out",) if read.rejected else ()
+    )
+
+
+def is_one_file(source: Path | RecordedRows | TopicRows) -> TypeGuard[Path]:
+    """Return whether a reference is one file, not a folder or recorded rows."""
     return isinstance(source, Path) and source.is_file()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def register_in_kafka(settings: Settings, model: str, version: str, given: GivenFiles) -> RegisteredReference:
     """Read the reference and publish its profile. Raises TableError, MonitoringError, RegistrationError."""
-    frame = table_of(settings, model, version, given)
+    frame, found_by = table_of(settings, model, version, given)
     found = asyncio.run(register(settings, model, version, frame, given.file, given.metrics, actor()))
     profile, monitoring = found.profile, given.file.monitoring
     reports = newest_reports(settings, profile)
@@ -31,6 +31,6 @@ def register_in_kafka(settings: Settings, model: str, version: str, given: Given
         None if rate is None else plan_for(profile, rate.per_second, monitoring),
         decided={name: decision.reason for name, decision in found.roles.decisions.items()},
         left_out=found.roles.left_out,
-        notes=(*([words] if words else []), *found.notes),
+        notes=(*([words] if words else []), *found_by, *found.notes),
     )
     return RegisteredReference(result, profile, reports)

@@ -81,7 +81,7 @@ def _sent_as_profile(
     from app.registration.profiling import read_reference
     from app.settings.secrets import hash_key_of
 
-    frame = table_of(settings, model, version, given)
+    frame, found_by = table_of(settings, model, version, given)
     found = read_reference(model, version, frame, given.file, given.metrics, hash_key_of(settings))
     parts: Parts = {"profile": ("profile.json", msgspec.json.encode(found.profile)), **config}
     if found.hidden is not None:
@@ -91,7 +91,7 @@ def _sent_as_profile(
         result,
         decided={name: decision.reason for name, decision in found.roles.decisions.items()},
         left_out=found.roles.left_out,
-        notes=found.notes,
+        notes=(*found_by, *found.notes),
     )
 
 

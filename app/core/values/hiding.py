@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ Cell = str | int | float | bool | None
 
 DIGITS = 32
 """Hexadecimal digits of a hash: 128 bits."""
+HASH = re.compile(rf"h[0-9a-f]{{{DIGITS}}}")
+"""Spelling of a hash."""
 CHECKED = b"driftline: the key of hashed columns"
 
 

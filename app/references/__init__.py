@@ -1,0 +1,1 @@
+"""References from events that are in Kafka."""
