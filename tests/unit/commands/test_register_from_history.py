@@ -92,7 +92,10 @@ def test_recorded_predictions_are_sent_as_a_profile(api: Api, recorded: None, tm
     ("words", "wrong"),
     [
         (("--from-history", "--reference", "r.csv"), "--from-history: there is --reference too"),
-        (("--since", "2026-01-01T00:00:00Z", "--reference", "r.csv"), "are for --from-history, which is missing"),
+        (
+            ("--since", "2026-01-01T00:00:00Z", "--reference", "r.csv"),
+            "are for --from-history and --from-topic, which are missing",
+        ),
         (("--from-history", "--since", "yesterday"), "--since: 'yesterday' is no moment"),
         (("--reference", "nothing.csv"), "nothing.csv: no such file"),
         (("--reference", "r.csv", "--api-key", "a", "--api-key-file", "b"), "--api-key: there is --api-key-file too"),
