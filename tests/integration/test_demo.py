@@ -1,25 +1,31 @@
-"""The demo as people type it, with three fifths of the people."""
+"""The demo as people type it, from the installed package in a folder of their own, with three fifths of the people."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from app.local.find_kafka import Kafka
 from app.local.kafka_probe import free_ports
+from tests.support import installed
+from tests.support.namesakes import write_namesakes
+from tests.support.paths import ROOT
 
 
 def demo(kafka: Kafka, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     (port,) = free_ports(1)
+    python = installed.environment(home / "clean")
+    installed.give_all(python)
+    installed.install(python, installed.wheel(ROOT, home))
+    (home / "project").mkdir()
     given = ["--bootstrap-servers", kafka.bootstrap_servers, "--port", str(port)]
     return subprocess.run(
-        [sys.executable, "-m", "app.cli", "demo", "--exit", *given, *arguments],
-        capture_output=True, text=True, check=False, timeout=170,
+        [python.with_name("driftline"), "demo", "--exit", *given, *arguments],
+        capture_output=True, text=True, check=False, timeout=170, cwd=write_namesakes(home / "project"),
         env={**os.environ, "DRIFTLINE_STATE_DIR": str(home)},
     )  # fmt: skip
 
