@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from app.alerting.events.text import line_of
 from app.core.reference.profile import Kind
 from app.demo.census import FEATURES, NUMERIC, TRUTH, census
 from app.demo.model import SEED, DemoModel, train
@@ -39,6 +40,8 @@ a distance above 0.1 in schooling (25 kinds), and in 4 % of them a metric is deg
 there are none (4,000 and 150 windows drawn)."""
 LIVE_REQUESTS = 5
 INTERRUPTED = 130
+NUMBERS = ("column", "metric")
+"""Kinds of an alert's facts that the summary shows: the statistic of a column, the value of a metric."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,9 @@ def _summary(streaming: Streaming, seconds: float, started: float, restarts: int
     print("\nAlerts")
     for alert in sorted((a for a in streaming.seen.alerts if a.status == "firing"), key=lambda a: a.started_at):
         print(f"  {alert.started_at:%Y-%m-%d}  {alert.level:<9} {alert.title}")
-        for evidence in alert.message.splitlines()[2:3]:
-            print(f"              {evidence}")
+        if alert.summary is not None:
+            for fact in [fact for fact in alert.summary.facts if fact.kind in NUMBERS][:1]:
+                print(f"              {line_of(fact, alert.summary)}")
     worst = min((w for w in streaming.seen.ordered if w.realised is not None), key=_realised, default=None)
     if worst is not None and worst.realised is not None and worst.estimated is not None:
         truth, estimate = f"{worst.realised:.3f} in truth", f"{worst.estimated:.3f} as estimated without it"

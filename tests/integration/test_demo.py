@@ -35,6 +35,7 @@ def test_the_demo_finds_names_and_resolves_the_fault_and_nothing_else(kafka: Kaf
     answer = demo(kafka, tmp_path, "--share", "0.6")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert "explained by: AGEP" in answer.stdout
+    assert re.search(r"AGEP has drifted\n +AGEP: ks 0\.\d+ ", answer.stdout)
     assert "false alarms: 0" in answer.stdout
     assert "FAILED" not in answer.stdout
     assert len(re.findall(r"POST /predict", answer.stdout)) == 5
