@@ -13,7 +13,15 @@ from app.ingest.decoding import UNREADABLE, Record, Rejected, reason_of
 from app.settings.event_sources import SourceDeclaration
 from app.sources import avro, protobuf_messages
 from app.sources.schema_registry import SchemaRegistry, SchemaUnknown
-from app.sources.wire_format import HEADER_BYTES, NO_HEADER, FramingError, message_indexes, schema_id
+from app.sources.wire_format import (
+    HEADER_BYTES,
+    FramingError,
+    WrittenWith,
+    in_header,
+    in_value,
+    schema_header,
+    schema_id,
+)
 
 Reader = Callable[[bytes, int], Any]
 
@@ -39,7 +47,7 @@ class SourceDecoder:
         self._registry = registry
         self._format = source.format
         self._is_framed = source.is_framed
-        self._readers: dict[tuple[int, tuple[int, ...]], Reader] = {}
+        self._readers: dict[WrittenWith, Reader] = {}
         self._own: Reader | None = None
         self._wanted: Any = None
         if source.format == "avro" and source.schema_file is not None:
@@ -66,50 +74,46 @@ class SourceDecoder:
         """Decode records in the wire format, each with the schema that it was written with, and add them to `run`."""
         readers: list[Reader | str] = []
         starts: list[int] = []
-        failed: dict[tuple[int, tuple[int, ...]], str] = {}
-        for value in values:
+        failed: dict[WrittenWith, str] = {}
+        for record, value in zip(records, values, strict=True):
             try:
-                number, indexes, start = _header_of(value, self._format)
+                written, start = self._written_with(record, value)
             except FramingError as error:
                 readers.append(str(error))
                 starts.append(0)
                 continue
-            key = (number, indexes)
-            if key not in self._readers and key not in failed:
+            if written not in self._readers and written not in failed:
                 try:
-                    self._readers[key] = await self._reader(number, indexes)
+                    self._readers[written] = await self._reader(written)
                 except SchemaUnknown as error:
-                    failed[key] = f"schema {number}: {error}"
-            readers.append(failed[key] if key in failed else self._readers[key])
+                    failed[written] = f"schema {written.schema}: {error}"
+            readers.append(failed[written] if written in failed else self._readers[written])
             starts.append(start)
         _add(records, values, readers, starts, run)
 
-    async def _reader(self, number: int, indexes: tuple[int, ...]) -> Reader:
+    def _written_with(self, record: Record, value: bytes) -> tuple[WrittenWith, int]:
+        """Return a value's schema, by the record's header or before the payload, and the payload's first byte.
+
+        Raises FramingError.
+        """
+        indexed = self._format == "protobuf"
+        header = schema_header(record.headers) if record.headers else None
+        return in_value(value, indexed=indexed) if header is None else (in_header(header, indexed=indexed), 0)
+
+    async def _reader(self, written: WrittenWith) -> Reader:
         if self._own is not None and self._format == "protobuf":
             return self._own
         if self._registry is None:
             raise SchemaUnknown("schema_registry_url is not set")
         is_protobuf = self._format == "protobuf"
-        schema = await self._registry.schema(number, serialized=is_protobuf)
+        schema = await self._registry.schema(written.schema, serialized=is_protobuf)
         if schema.kind != self._format.upper():
             raise SchemaUnknown(f'it is of format {schema.kind.lower()}, and the source has format = "{self._format}"')
         referred = await self._registry.referred(schema.references, serialized=is_protobuf)
         if not is_protobuf:
             return avro.reader_of(avro.parsed(schema.schema, referred), self._wanted)
         file = protobuf_messages.file_of(schema, referred)
-        return protobuf_messages.reader_of(protobuf_messages.message_at(file, indexes))
-
-
-def _header_of(value: bytes, form: str) -> tuple[int, tuple[int, ...], int]:
-    """Return the schema's id, the indexes of the message, and the payload's first byte. Raises FramingError."""
-    number = schema_id(value)
-    if number is None:
-        is_json = value[:1] in (b"{", b"[")
-        raise FramingError(f"{NO_HEADER}{'; this is JSON' if is_json else ''}")
-    if form != "protobuf":
-        return number, (), HEADER_BYTES
-    indexes, start = message_indexes(value)
-    return number, indexes, start
+        return protobuf_messages.reader_of(protobuf_messages.message_at(file, written.indexes))
 
 
 def _add(

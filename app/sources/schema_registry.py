@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -86,12 +87,13 @@ class SchemaRegistry:
         """Close the connections."""
         await self._http.aclose()
 
-    async def schema(self, schema_id: int, *, serialized: bool = False) -> RegisteredSchema:
-        """Return a schema; if `serialized`, that of Protobuf as a descriptor in base64.
+    async def schema(self, name: int | UUID, *, serialized: bool = False) -> RegisteredSchema:
+        """Return a schema by its id or GUID; if `serialized`, that of Protobuf as a descriptor in base64.
 
         Raises SchemaUnknown, RegistryUnavailable.
         """
-        return await self._get(f"/schemas/ids/{schema_id}", f"schema {schema_id}", serialized=serialized)
+        by = "guids" if isinstance(name, UUID) else "ids"
+        return await self._get(f"/schemas/{by}/{name}", f"schema {name}", serialized=serialized)
 
     async def referred(
         self, references: Sequence[SchemaReference], *, serialized: bool = False

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 CONTENT_TYPE = "application/vnd.schemaregistry.v1+json"
 
@@ -49,6 +50,8 @@ class FakeRegistry:
             return self.failing, {"error_code": self.failing * 100 + 1, "message": "not now"}
         if steps[:2] == ["schemas", "ids"]:
             found, more = self.schemas.get(int(steps[2])), {}
+        elif steps[:2] == ["schemas", "guids"]:
+            found, more = next((one for n, one in self.schemas.items() if str(guid_of(n)) == steps[2]), None), {}
         else:
             versions = self.subjects.get(steps[1], [])
             number = versions[int(steps[3]) - 1] if len(versions) >= int(steps[3]) else 0
@@ -61,6 +64,11 @@ class FakeRegistry:
             if not self.serialized:
                 return 501, {"error_code": 501, "message": "format not supported"}
         return 200, {**found, **more}
+
+
+def guid_of(number: int) -> UUID:
+    """Return the GUID of a schema by its id."""
+    return uuid5(NAMESPACE_URL, str(number))
 
 
 @contextmanager

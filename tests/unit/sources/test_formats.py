@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from app.settings.event_sources import SourceDeclaration
 from app.sources.formats import DecodedRun, SourceDecoder
 from app.sources.schema_registry import RegistryUnavailable, SchemaRegistry, SchemaUnknown
-from app.sources.wire_format import FramingError, message_indexes, schema_id
-from tests.support.schema_registry import FakeRegistry, schema_registry
+from app.sources.wire_format import FramingError, in_header, in_value, schema_id
+from tests.support.schema_registry import FakeRegistry, guid_of, schema_registry
 from tests.support.source_records import SourceRecord, declared
 
 CUSTOMER = {"type": "record", "name": "Customer", "namespace": "org", "fields": [{"name": "age", "type": "int"}]}
@@ -72,8 +72,10 @@ def avro(schema: Any, row: Any) -> bytes:
     return stream.getvalue()
 
 
-async def read(decoder: SourceDecoder, values: Sequence[bytes | None]) -> DecodedRun:
-    return await decoder.decode([SourceRecord(i, value) for i, value in enumerate(values)])
+async def read(
+    decoder: SourceDecoder, values: Sequence[bytes | None], headers: Sequence[tuple[str, bytes]] = ()
+) -> DecodedRun:
+    return await decoder.decode([SourceRecord(i, value, headers=headers) for i, value in enumerate(values)])
 
 
 def reasons(run: DecodedRun) -> list[str]:
@@ -105,6 +107,31 @@ async def test_avro_by_the_schema_of_each_record_which_is_asked_for_once(
     registry.requests.clear()
     assert (await read(decoder, [old, new])).documents == [ROW, {**ROW, "channel": "app"}]
     assert registry.requests == []
+
+
+async def test_schemas_that_a_records_header_names(registry: FakeRegistry, asked: SchemaRegistry) -> None:
+    number = registry.register("in-header", json.dumps(CUSTOMER))
+    payload, guid = avro(CUSTOMER, {"age": 31}), guid_of(number)
+    decoder = SourceDecoder(source("avro"), asked)
+    for header, path in [(b"\1" + guid.bytes, f"guids/{guid}"), (b"\0" + number.to_bytes(4, "big"), f"ids/{number}")]:
+        headers = [("trace", b"x"), ("__value_schema_id", header), ("__key_schema_id", b"\1" + bytes(16))]
+        run = await read(decoder, [payload, payload], headers)
+        assert (run.documents, reasons(run)) == ([{"age": 31}] * 2, [])
+        assert registry.requests[-1] == f"/schemas/{path}"
+    assert len(registry.requests) == 2
+    unknown = await read(decoder, [payload], [("__value_schema_id", b"\1" + bytes(16))])
+    assert reasons(unknown)[0].startswith("schema 00000000-0000-0000-0000-000000000000: schema registry")
+    for header in (b"", b"\2" + guid.bytes, b"\1abc", b"\0\0"):
+        (reason,) = reasons(await read(decoder, [payload], [("__value_schema_id", header)]))
+        assert reason.startswith("header __value_schema_id: must be a zero byte and the schema's id, or a one")
+    common, scored = proto_files()
+    registry.register("plan", in_base64(common), "PROTOBUF")
+    number = registry.register("scored", in_base64(scored), "PROTOBUF", [("org/plan.proto", "plan", 1)])
+    named = [("__value_schema_id", b"\1" + guid_of(number).bytes + b"\2\2")]
+    run = await read(SourceDecoder(source("protobuf"), asked), [proto_message().SerializeToString()], named)
+    assert (run.documents, reasons(run)) == ([DOCUMENT], [])
+    plain = await read(SourceDecoder(source("json-schema"), None), [b'{"a": 1}'], named)
+    assert plain.documents == [{"a": 1}]
 
 
 async def test_avro_as_a_schema_of_ones_own_has_it(
@@ -319,13 +346,14 @@ def test_the_header_is_read_as_documented(number: int, indexes: list[int], paylo
         return found + bytes([zigzag])
 
     value = framed(number, payload, b"".join(map(varint, [len(indexes), *indexes])))
-    assert schema_id(value) == number
-    found, start = message_indexes(value)
-    assert (list(found), value[start:]) == (indexes, payload)
+    written, start = in_value(value, indexed=True)
+    assert (written.schema, list(written.indexes), value[start:]) == (number, indexes, payload)
+    assert in_header(value[:start], indexed=True) == written
 
 
 @given(st.binary(max_size=20))
 def test_no_header_makes_the_reader_fail_otherwise_than_it_says(value: bytes) -> None:
     assert (schema_id(value) is None) == (len(value) < 5 or value[0] != 0)
-    with suppress(FramingError):
-        message_indexes(value)
+    for read_header in (in_value, in_header):
+        with suppress(FramingError):
+            read_header(value, indexed=True)
