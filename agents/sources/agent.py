@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from agents.agent import Agent
 from agents.applied_offsets import records_from
@@ -20,8 +20,8 @@ from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
 log = logging.getLogger(__name__)
 
-TOGETHER = 1000
-"""Records that are mapped before others get their turn."""
+TOGETHER, BYTES_TOGETHER = 1000, 512 << 10
+"""Records, and bytes of their values, that are mapped before other agents get their turn."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to get a schema."""
 
@@ -75,10 +75,10 @@ class SourceAgent(Agent):
     async def handle(self, batch: Batch, out: Output) -> None:
         """Map a batch and send it: predictions first, then feedback, then dead letters."""
         records = records_from(self._applied.get(batch.partition, 0), batch.records)
-        for start in range(0, len(records), TOGETHER):
+        for some in slices(records):
             rejected: dict[int, Rejected] = {}
             for source in self._sources:
-                await self._take(source, records[start : start + TOGETHER], rejected, out)
+                await self._take(source, some, rejected, out)
             if rejected:
                 await out.dead_letter(batch, [rejected[offset] for offset in sorted(rejected)])
             await asyncio.sleep(0)
@@ -131,3 +131,15 @@ class SourceAgent(Agent):
                 rejected.setdefault(record.offset, Rejected(record, f"{topic.name}: {one.reason}"))
             return len(events) - len(error.refused)
         return len(events)
+
+
+def slices(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """Yield records in slices of at most TOGETHER records and, if they are several, BYTES_TOGETHER bytes."""
+    start = size = 0
+    for i, record in enumerate(records):
+        size += len(record.value or b"")
+        if i > start and (i - start == TOGETHER or size > BYTES_TOGETHER):
+            yield records[start:i]
+            start, size = i, len(record.value or b"")
+    if start < len(records):
+        yield records[start:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -24,6 +25,7 @@ from app.sources.schema_registry import RegistryUnavailable
 from app.sources.source import EventSource, MappedRecord
 from topics.events import PredictionEvent
 
+ELEMENT = re.compile(r" \(element \d+\)$")
 LISTED = 20
 """Members and features that a hint names."""
 
@@ -103,7 +105,7 @@ async def _newest(settings: Settings, source: EventSource, last: int) -> list[Co
 
 def hint_for(reason: str, document: Any) -> str:
     """Return what a document has in the place where a path finds nothing; empty for other reasons."""
-    _, found, path = reason.partition("nothing at ")
+    _, found, path = ELEMENT.sub("", reason).partition("nothing at ")
     steps = CompiledPath.compile(path).steps if found and path and not path.startswith("the Kafka") else None
     if not steps:
         return ""

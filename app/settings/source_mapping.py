@@ -105,6 +105,22 @@ def _path_or_constant(value: Any) -> Any:
 Named = Annotated[Constant | str, BeforeValidator(_path_or_constant)]
 
 
+INDEX = "index"
+"""Member of an element's document: its position in the lists, from 0 on."""
+
+
+def _element_names(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if not _BARE.fullmatch(name):
+            raise ValueError(f"{name!r} must be of letters, digits and _, since paths begin with it")
+        if name == INDEX:
+            raise ValueError(f"{INDEX} is the position of each element; choose another name")
+    return value
+
+
+Each = Annotated[dict[str, JMESPath], Field(min_length=1), AfterValidator(_element_names)]
+
+
 class SourceMapping(BaseModel):
     """Place of each field of an event in a record, in JMESPath; the model and its version may be constants."""
 
@@ -112,6 +128,7 @@ class SourceMapping(BaseModel):
 
     id: JMESPath
     where: JMESPath | None = None
+    each: Each | None = None
     time: JMESPath | None = None
     time_unit: TimeUnit = "s"
     time_zone: str | None = None

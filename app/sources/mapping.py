@@ -10,15 +10,16 @@ from zoneinfo import ZoneInfo
 
 from app.ingest.decoding import Record, Rejected
 from app.settings.event_sources import SourceDeclaration
-from app.settings.source_mapping import Constant, ListFeatures, ObjectFeatures, SelectedFeatures
-from app.sources.fields import Wrong, checked_features, labels, names, probabilities, seconds
+from app.settings.source_mapping import INDEX, Constant
+from app.sources.elements import Expansion, repeated_ids
+from app.sources.feature_rows import features_of
+from app.sources.fields import Wrong, labels, names, probabilities, seconds
 from app.sources.paths import CompiledPath, RunDocuments
-from topics.events import FeedbackEvent, PredictionEvent, Scalar
+from topics.events import FeedbackEvent, PredictionEvent
 
 _timestamp = attrgetter("timestamp")
 
 E = TypeVar("E")
-Rows = Sequence[dict[str, Scalar]]
 
 
 @dataclass(slots=True)
@@ -26,7 +27,8 @@ class MappedRun:
     """Predictions and feedback of a run, with the positions of their records.
 
     `rejected` are the records that do not map, in their order; `filtered` the positions of those that `where`
-    leaves out.
+    leaves out, `empty` of those whose lists have no elements. `wrong_elements` are the documents of elements that do
+    not map, by their record's position.
     """
 
     predictions: list[PredictionEvent] = field(default_factory=list)
@@ -35,6 +37,8 @@ class MappedRun:
     feedback_at: list[int] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     filtered: list[int] = field(default_factory=list)
+    empty: list[int] = field(default_factory=list)
+    wrong_elements: dict[int, Any] = field(default_factory=dict)
 
     def leave_out(self, wrong: Wrong) -> None:
         """Drop the events of rejected records. A record maps as a whole or not at all."""
@@ -50,49 +54,68 @@ class SourceMapper:
         self.source = source
         self._id = CompiledPath.compile(mapping.id)
         self._where = _optional(mapping.where)
+        self._each = None if mapping.each is None else Expansion(mapping.each)
         self._time = _optional(mapping.time)
         self._unit = mapping.time_unit
         self._zone = None if mapping.time_zone is None else ZoneInfo(mapping.time_zone)
         self._model = None if mapping.model is None else _named("model", mapping.model)
         self._version = None if mapping.version is None else _named("version", mapping.version)
-        self._features = None if mapping.features is None else _features_of(mapping.features)
+        self._features = None if mapping.features is None else features_of(mapping.features)
         self._prediction = _optional(mapping.prediction)
         self._probability = _optional(mapping.probability)
         self._truth = _optional(mapping.truth)
 
     def map(self, records: Sequence[Record], documents: Sequence[Any]) -> MappedRun:
         """Map a run. `documents` are the decoded values of the records."""
-        mapped = MappedRun()
+        mapped, whole, rejected = MappedRun(), records, Wrong()
         positions: Sequence[int] | None = None
         if self._where is not None:
-            positions, records, documents = self._filter(self._where, records, documents, mapped)
+            positions, records, documents = self._filter(self._where, records, documents, mapped, rejected)
+        if self._each is not None:
+            positions, records, documents = self._expand(self._each, records, documents, positions, mapped, rejected)
         run, wrong = RunDocuments(documents), Wrong()
         ids = names(self._id.column(run, "id", wrong), "id", self._id.text, wrong)
+        if self._each is not None and positions is not None:
+            repeated_ids(ids, positions, wrong)
         times = self._times(run, records, wrong)
         models = None if self._model is None else self._model(run, wrong)
         if self.source.carries != "feedback":
             self._predictions(run, ids, times, models, wrong, mapped)
         if self._truth is not None:
             self._add_feedback(self._truth, run, ids, times, models, wrong, mapped)
-        if wrong:
-            mapped.leave_out(wrong)
-            mapped.rejected += [Rejected(records[i], reason) for i, reason in wrong.items()]
-            mapped.rejected.sort(key=lambda one: one.record.offset)
         if positions is not None:
             mapped.predictions_at = [positions[i] for i in mapped.predictions_at]
             mapped.feedback_at = [positions[i] for i in mapped.feedback_at]
+        if wrong and self._each is not None and positions is not None:
+            wrong = _by_record(wrong, positions, documents, mapped)
+        elif positions is not None:
+            wrong = {positions[i]: reason for i, reason in wrong.items()}
+        rejected |= wrong
+        if rejected:
+            mapped.leave_out(rejected)
+            mapped.rejected = [Rejected(whole[i], rejected[i]) for i in sorted(rejected)]
         return mapped
 
     def _filter(
-        self, where: CompiledPath, records: Sequence[Record], documents: Sequence[Any], mapped: MappedRun
+        self, where: CompiledPath, records: Sequence[Record], documents: Sequence[Any], mapped: MappedRun, wrong: Wrong
     ) -> tuple[Sequence[int], Sequence[Record], Sequence[Any]]:
         """Leave out records whose `where` is false or null. Reject those for which it cannot be evaluated."""
-        wrong = Wrong()
         chosen = [_is_true(value) for value in where.column(RunDocuments(documents), "where", wrong)]
-        mapped.rejected += [Rejected(records[i], reason) for i, reason in wrong.items()]
         mapped.filtered += [i for i, kept in enumerate(chosen) if not kept and i not in wrong]
         positions = [i for i, kept in enumerate(chosen) if kept]
         return positions, [records[i] for i in positions], [documents[i] for i in positions]
+
+    def _expand(
+        self, each: Expansion, records: Sequence[Record], documents: Sequence[Any], positions: Sequence[int] | None,
+        mapped: MappedRun, rejected: Wrong,
+    ) -> tuple[Sequence[int], Sequence[Record], Sequence[Any]]:  # fmt: skip
+        """Return the elements of records with their documents. Reject records whose lists cannot be read."""
+        given = range(len(records)) if positions is None else positions
+        wrong = Wrong()
+        found = each.expand(documents, wrong)
+        rejected.update((given[i], reason) for i, reason in wrong.items())
+        mapped.empty += [given[i] for i in found.empty]
+        return [given[i] for i in found.at], [records[i] for i in found.at], found.documents
 
     def _times(self, run: RunDocuments, records: Sequence[Record], wrong: Wrong) -> list[float]:
         """Return each record's time: the Kafka record's own if the mapping names none."""
@@ -143,6 +166,16 @@ class SourceMapper:
         mapped.feedback_at = known
 
 
+def _by_record(wrong: Wrong, at: Sequence[int], documents: Sequence[Any], mapped: MappedRun) -> Wrong:
+    """Return the first reason of each record, with the element that it is about."""
+    found = Wrong()
+    for i in sorted(wrong):
+        if at[i] not in found:
+            found[at[i]] = f"{wrong[i]} (element {documents[i][INDEX]})"
+            mapped.wrong_elements[at[i]] = documents[i]
+    return found
+
+
 def _without(wrong: Wrong, events: Sequence[E], at: Sequence[int]) -> tuple[list[E], list[int]]:
     kept = [place for place, i in enumerate(at) if i not in wrong]
     return [events[place] for place in kept], [at[place] for place in kept]
@@ -168,55 +201,3 @@ def _named(name: str, given: Constant | str) -> Callable[[RunDocuments, Wrong], 
         return lambda run, wrong: [constant] * len(run)
     path = CompiledPath.compile(given)
     return lambda run, wrong: names(path.column(run, name, wrong), name, path.text, wrong)
-
-
-def _features_of(given: ObjectFeatures | ListFeatures | SelectedFeatures) -> Callable[[RunDocuments, Wrong], Rows]:
-    """Return a function that finds each record's features."""
-    if isinstance(given, SelectedFeatures):
-        return _selected({name: CompiledPath.compile(path) for name, path in given.select.items()})
-    if isinstance(given, ListFeatures):
-        return _listed(CompiledPath.compile(given.list), given.names)
-    return _members(CompiledPath.compile(given.object), frozenset(given.without))
-
-
-def _selected(paths: dict[str, CompiledPath]) -> Callable[[RunDocuments, Wrong], Rows]:
-    header = tuple(paths)
-
-    def features(run: RunDocuments, wrong: Wrong) -> Rows:
-        columns = [path.column(run, f"features.{name}", wrong) for name, path in paths.items()]
-        return checked_features([dict(zip(header, row, strict=True)) for row in zip(*columns, strict=True)], wrong)
-
-    return features
-
-
-def _listed(path: CompiledPath, header: tuple[str, ...]) -> Callable[[RunDocuments, Wrong], Rows]:
-    n = len(header)
-
-    def features(run: RunDocuments, wrong: Wrong) -> Rows:
-        rows: list[dict[str, Any]] = []
-        for i, values in enumerate(path.column(run, "features", wrong)):
-            if isinstance(values, list) and len(values) == n:
-                rows.append(dict(zip(header, values, strict=True)))
-                continue
-            found = f"{len(values)} values" if isinstance(values, list) else "no list"
-            wrong.setdefault(i, f"features: {found} at {path.text}; {n} are named")
-            rows.append({})
-        return checked_features(rows, wrong)
-
-    return features
-
-
-def _members(path: CompiledPath, without: frozenset[str]) -> Callable[[RunDocuments, Wrong], Rows]:
-    def features(run: RunDocuments, wrong: Wrong) -> Rows:
-        rows: list[dict[str, Any]] = []
-        for i, value in enumerate(path.column(run, "features", wrong)):
-            if not isinstance(value, dict):
-                wrong.setdefault(i, f"features: {'nothing' if value is None else 'no object'} at {path.text}")
-                rows.append({})
-            elif without:
-                rows.append({name: one for name, one in value.items() if name not in without})
-            else:
-                rows.append(value)
-        return checked_features(rows, wrong)
-
-    return features

@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder().encode
 class SourceRun:
     """Encoded events of a run of a source's records, with the record of each event.
 
-    `filtered` counts the records that `where` leaves out, `tombstones` those without a value.
+    `filtered` counts the records that `where` leaves out, or that have no elements; `tombstones` those without a value.
     """
 
     predictions: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -73,7 +73,7 @@ class EventSource:
             [(event.prediction_id.encode(), _encode(event)) for event in mapped.feedback],
             [decoded.records[i] for i in mapped.feedback_at],
             sorted(rejected, key=lambda one: one.record.offset),
-            len(mapped.filtered),
+            len(mapped.filtered) + len(mapped.empty),
             decoded.tombstones,
         )
 
@@ -89,8 +89,9 @@ class EventSource:
         """Map one record and hide its features. Raises RegistryUnavailable."""
         decoded, mapped = await self._mapped([record], hiding)
         rejected = next((one.reason for one in (*decoded.rejected, *mapped.rejected)), "")
-        left_out = "it has no value" if decoded.tombstones else "by where" if mapped.filtered else ""
-        document = decoded.documents[0] if decoded.documents else None
+        left_out = "by where" if mapped.filtered else "its lists have no elements" if mapped.empty else ""
+        left_out = "it has no value" if decoded.tombstones else left_out
+        document = mapped.wrong_elements.get(0, decoded.documents[0] if decoded.documents else None)
         return MappedRecord(record, document, (*mapped.predictions, *mapped.feedback), rejected, left_out)
 
 

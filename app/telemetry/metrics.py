@@ -99,7 +99,7 @@ HALVES_BYTES = Gauge(
 SOURCE_RECORDS = Counter(
     "driftline_source_records",
     "Records of sources, by what became of them: predictions, feedback (a record may become both), rejected (to the "
-    "dead letters), filtered (left out by `where`), tombstones (without a value).",
+    "dead letters), filtered (left out by `where`, or without elements), tombstones (without a value).",
     ["source", "outcome"], registry=WORKER,
 )  # fmt: skip
 

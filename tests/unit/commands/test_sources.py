@@ -43,19 +43,26 @@ class Models:
         return None if columns is None else SimpleNamespace(profile=SimpleNamespace(features=columns))
 
 
-async def tried(source: EventSource, *documents: Any, models: Any = None) -> TriedSource:
-    records = [Read(i, json.dumps(document).encode()) for i, document in enumerate(documents)]
+async def tried(
+    source: EventSource, *documents: Any, models: Any = None, topic: str = "checkout.scored"
+) -> TriedSource:
+    records = [Read(i, json.dumps(document).encode(), topic=topic) for i, document in enumerate(documents)]
     return await tried_of(source, records, models or Models())
 
 
 async def test_the_page_shows_what_its_source_makes_of_its_records(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = {language: text for language, text in reversed(blocks(PAGE)) if language in ("jsonl", "toml", "text")}
-    (folder / "driftline.toml").write_text(found["toml"])
-    (source,) = sources_of(load_settings(), None)
-    print_tried(await tried(source, *map(json.loads, found["jsonl"].splitlines())))
-    assert capsys.readouterr().out == found["text"]
+    shown = [one for one in blocks(PAGE) if one[0] in ("jsonl", "toml", "text")]
+    starts = [i for i, (language, _) in enumerate(shown) if language == "jsonl"]
+    assert len(starts) == 2
+    for start in starts:
+        found = dict(reversed(shown[start:]))
+        (folder / "driftline.toml").write_text(found["toml"])
+        (source,) = sources_of(load_settings(), None)
+        documents = map(json.loads, found["jsonl"].splitlines())
+        print_tried(await tried(source, *documents, topic=source.topic.name))
+        assert capsys.readouterr().out == found["text"]
 
 
 async def test_notes_name_what_is_null_in_all_records_and_what_the_registered_version_has_more() -> None:

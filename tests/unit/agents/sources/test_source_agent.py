@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from agents.output import TooLarge
-from agents.sources.agent import FIRST_PAUSE, SourceAgent
+from agents.sources.agent import BYTES_TOGETHER, FIRST_PAUSE, TOGETHER, SourceAgent, slices
 from app.faust_batches.batch import Batch, Log
 from app.ingest.decoding import Rejected
 from app.kafka.producer import NotSent, Outgoing
@@ -127,3 +127,12 @@ async def test_it_reads_on_behind_what_was_committed_and_what_it_has_applied_its
     assert agent.position(topic, 5) == 6  # acknowledged, whoever has the partition
     logs[5] = Log(begin=0, end=2, committed=0)  # deleted, and made again
     assert agent.position(topic, 5) == 0
+
+
+def test_records_are_mapped_in_slices_and_large_ones_in_smaller_slices() -> None:
+    many = [*slices([SourceRecord(i, b"{}") for i in range(2 * TOGETHER + 1)])]
+    assert [len(some) for some in many] == [TOGETHER, TOGETHER, 1]
+    third, whole = b"x" * (BYTES_TOGETHER // 3), b"x" * BYTES_TOGETHER
+    records = [SourceRecord(i, value) for i, value in enumerate([third] * 4 + [whole, whole + b"x", None, b"", third])]
+    assert [[one.offset for one in some] for some in slices(records)] == [[0, 1, 2], [3], [4], [5], [6, 7, 8]]
+    assert [*slices([])] == []
