@@ -39,7 +39,8 @@ def file_of(schema: RegisteredSchema, referred: Iterable[tuple[str, RegisteredSc
         try:
             proto = descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(one.schema, validate=True))
         except (binascii.Error, DecodeError, ValueError):
-            raise SchemaUnknown(f"the Protobuf schema {name} is no descriptor") from None
+            which = "it" if one is schema else f"the schema {name}, which it refers to,"
+            raise SchemaUnknown(f"{which} is not returned as a descriptor: set schema_file and message") from None
         proto.name = name  # as others import it
         protos.append(proto)
     return _added(protos)[-1]

@@ -298,6 +298,9 @@ async def test_protobuf_by_the_message_that_the_indexes_name(registry: FakeRegis
         f"schema {number}: the Protobuf schema has no message 4", "not as its schema says: DecodeError",
         "the message indexes are cut off",
     ]  # fmt: skip
+    text = registry.register("text", 'syntax = "proto3"; message A {}', "PROTOBUF")  # as Apicurio returns it
+    (reason,) = reasons(await read(SourceDecoder(source("protobuf"), asked), [framed(text, b"", none)]))
+    assert reason == f"schema {text}: it is not returned as a descriptor: set schema_file and message"
     registry.serialized = False
     async with SchemaRegistry(registry.url, login=("me", "secret")) as other:
         (reason,) = reasons(await read(SourceDecoder(source("protobuf"), other), values[:1]))
