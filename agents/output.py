@@ -59,5 +59,6 @@ def dead_letter(topic: str, partition: int, rejected: Rejected) -> Outgoing:
         ("driftline-topic", topic.encode()),
         ("driftline-partition", str(partition).encode()),
         ("driftline-offset", str(record.offset).encode()),
+        ("driftline-timestamp", str(record.timestamp).encode()),
     ]
     return Outgoing(record.key, record.value, None, [*record.headers, *headers])

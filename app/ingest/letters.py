@@ -35,7 +35,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
     `offset`: the dead letter's own offset, which identifies it. `origin`: topic, partition and offset of the original
     record. `origin` is None for records that were never in a topic of Driftline (halves of inferences, of an earlier
-    release). `at`: when the record was put into the dead letters.
+    release). `at`: when the record was put into the dead letters. `timestamp`: the original record's, in milliseconds;
+    None for dead letters of earlier releases.
     """
 
     offset: int
@@ -45,6 +46,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
+    timestamp: int | None = None
 
     @property
     def kind(self) -> str:
@@ -98,6 +100,7 @@ def letter_of(record: LetterRecord) -> Letter | None:
         key=record.key,
         value=record.value,
         headers=tuple((name, value) for name, value in record.headers if not name.startswith(OURS)),
+        timestamp=_timestamp(given),
     )
 
 
@@ -122,6 +125,13 @@ def _origin(given: dict[str, bytes]) -> tuple[str, int, int] | None:
         return (
             _text(given[f"{OURS}topic"]), int(given[f"{OURS}partition"]), int(given[f"{OURS}offset"]),
         )  # fmt: skip
+    except (KeyError, ValueError):
+        return None
+
+
+def _timestamp(given: dict[str, bytes]) -> int | None:
+    try:
+        return int(given[f"{OURS}timestamp"])
     except (KeyError, ValueError):
         return None
 

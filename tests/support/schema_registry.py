@@ -48,10 +48,11 @@ class FakeRegistry:
         steps = [unquote(step) for step in parts.path.strip("/").split("/")]
         if self.failing is not None:
             return self.failing, {"error_code": self.failing * 100 + 1, "message": "not now"}
+        more: dict[str, Any] = {}
         if steps[:2] == ["schemas", "ids"]:
-            found, more = self.schemas.get(int(steps[2])), {}
+            found = self.schemas.get(int(steps[2]))
         elif steps[:2] == ["schemas", "guids"]:
-            found, more = next((one for n, one in self.schemas.items() if str(guid_of(n)) == steps[2]), None), {}
+            found = next((one for n, one in self.schemas.items() if str(guid_of(n)) == steps[2]), None)
         else:
             versions = self.subjects.get(steps[1], [])
             number = versions[int(steps[3]) - 1] if len(versions) >= int(steps[3]) else 0

@@ -168,6 +168,7 @@ def resend(
 ) -> None:
     """Send dead letters again to the topics they came from, with their keys and bytes. Each counts once.
 
+    Records of a source are mapped again, as driftline.toml declares now, and their predictions and feedback are sent.
     A dead letter that would not be counted is left out, and the reason is shown: it still cannot be read, belongs to
     no registered model version, or is older than windows.lateness allows by now; or a later truth has replaced it.
     A key that is not the prediction_id is corrected. Values that need correction go through a program, --through, one
@@ -197,16 +198,20 @@ def resend(
 async def _resend(settings: Settings, wanted: LetterFilter, how: How, progress: Callable[[Resent], None]) -> Resent:
     from app.commands.dead_letters.resend import resend as run
     from app.commands.dead_letters.resend_checks import counting_of
+    from app.commands.dead_letters.source_letters import feedback_keys, source_letters
     from app.commands.topic_reader import registry
 
     known = await known_letters(settings, wanted)
-    counting = await counting_of(settings, await registry(settings), known)
-    if not how.dry_run:
-        asked_for = {**asdict(wanted), "through": how.through, "again": how.again, "late": how.late}
-        detail = {name: str(value) for name, value in asked_for.items() if value not in (None, "", False)}
-        async with audited(settings, AuditedChange("dead-letters.resent", settings.prefix, detail)):
-            pass  # recorded in the audit before anything is read
-    return await run(settings, wanted, known, counting, how, progress)
+    models = await registry(settings)
+    async with source_letters(settings, models) as sources:
+        known.feedback_keys |= await feedback_keys(settings, wanted, known, sources)
+        counting = await counting_of(settings, models, known)
+        if not how.dry_run:
+            asked_for = {**asdict(wanted), "through": how.through, "again": how.again, "late": how.late}
+            detail = {name: str(value) for name, value in asked_for.items() if value not in (None, "", False)}
+            async with audited(settings, AuditedChange("dead-letters.resent", settings.prefix, detail)):
+                pass  # recorded in the audit before anything is sent
+        return await run(settings, wanted, known, counting, sources, how, progress)
 
 
 async def _newest(

@@ -64,7 +64,10 @@ def wanted_of(
     since: str | None, until: str | None, id_: int | None = None,
 ) -> LetterFilter:  # fmt: skip
     """Return the filter that the flags describe. Raises CommandError."""
-    named = None if topic is None else settings.prefix + topic.removeprefix(settings.prefix)
+    from topics.registry import TOPICS
+
+    own = {settings.prefix + one.name: one for one in TOPICS}
+    named = topic if topic is None or settings.prefix + topic not in own else settings.prefix + topic
     return LetterFilter(reason, model, version, named, moment_of("--since", since), moment_of("--until", until), id_)
 
 

@@ -69,7 +69,7 @@ class Counting:
         if newest is None or origin is None:
             return False
         recorded, partition, offset = newest
-        if partition == origin[1]:
+        if partition == origin[1] and not ready.is_mapped:
             return offset > origin[2]
         return recorded > ready.letter.at.timestamp() * 1000
 

@@ -95,7 +95,7 @@ async def test_an_alert_is_counted_by_status_and_level_and_a_dead_letter_by_its_
     assert (topic, letter.key, letter.value) == (DEAD_LETTERS.name, b"k", b"{")
     assert dict(letter.headers) == {
         "driftline-reason": b"it is broken", "driftline-topic": b"p.feedback", "driftline-partition": b"2",
-        "driftline-offset": b"17",
+        "driftline-offset": b"17", "driftline-timestamp": str(stray.timestamp).encode(),
     }  # fmt: skip
 
 

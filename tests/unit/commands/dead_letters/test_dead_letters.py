@@ -86,8 +86,10 @@ def letter(value: bytes | None, key: bytes | None = b"a", topic: str = PREDICTIO
 
 
 def ready(found: Letter) -> ReadyLetter:
-    one = _ready(SETTINGS, found, found.value)
-    assert isinstance(one, ReadyLetter), one
+    events = _ready(SETTINGS, found, found.value)
+    assert not isinstance(events, str), events
+    ((topic, one),) = events
+    assert topic.full_name(SETTINGS.prefix) == found.topic
     return one
 
 
@@ -102,7 +104,7 @@ def test_a_dead_letter_is_read_as_it_was_written() -> None:
     back = letter_of(Lying(5, sent.value, sent.key, 1_000, sent.headers))
     assert back == Letter(
         offset=5, at=datetime.fromtimestamp(1, UTC), origin=(PREDICTIONS, 2, 40), reason="malformed: x", key=b"k",
-        value=b"\xff", headers=(("driftline", b"heartbeat"), ("trace", b"\x00")),
+        value=b"\xff", headers=(("driftline", b"heartbeat"), ("trace", b"\x00")), timestamp=9,
     )  # fmt: skip
     assert back.kind == "malformed"
 
