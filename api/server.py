@@ -17,6 +17,7 @@ from app.kafka.errors import BrokerError
 from app.local.find_kafka import running_kafka
 from app.processes.ports import listen
 from app.processes.private_files import keep_private
+from app.settings.extras import needing
 from app.settings.settings import Settings
 from app.telemetry import logs, tracing
 
@@ -56,7 +57,8 @@ def serve(settings: Settings) -> None:
     """
     keep_private()
     logs.set_up(settings.log_level, settings.log_format)
-    tracing.set_up("driftline-api", settings.otlp_endpoint)
+    with needing("tracing", "otlp_endpoint"):
+        tracing.set_up("driftline-api", settings.otlp_endpoint)
     open_to_all = check_open(settings)
     if open_to_all is not None:
         log.warning(open_to_all)

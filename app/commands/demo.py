@@ -37,7 +37,10 @@ def demo(
       driftline demo
       driftline demo --exit
     """
-    from app.demo.run import run
+    from app.settings.extras import needing
+
+    with needing("models", "driftline demo"):
+        from app.demo.run import run
 
     settings = settings_of(bootstrap_servers=bootstrap_servers, api_port=port)
     live = is_terminal()

@@ -101,12 +101,15 @@ def train(
       driftline train --data houses.parquet --target price --output models/price --ignore id --estimator linear
     """
     from app.core.reference.names import wrong_name
+    from app.settings.extras import needing
     from app.tables import read_table
-    from app.training import TrainingError, TrainingPlan, run_of, write
-    from app.training import train as fit
-    from app.training.examples import why_left_out
-    from app.training.folder import MONITORING, hidden_as_before
-    from app.training.record import failed_run
+
+    with needing("models", "driftline train"):
+        from app.training import TrainingError, TrainingPlan, run_of, write
+        from app.training import train as fit
+        from app.training.examples import why_left_out
+        from app.training.folder import MONITORING, hidden_as_before
+        from app.training.record import failed_run
 
     settings = settings_of(bootstrap_servers=bootstrap_servers, prefix=prefix)
     begun = datetime.now(UTC)

@@ -7,6 +7,7 @@ import asyncio
 from app.history import History
 from app.history.housekeeping import Files, Housekeeping
 from app.history.retention import Limits
+from app.settings.extras import needing
 from app.settings.secrets import secret_of
 from app.settings.settings import Settings, SettingsError
 
@@ -18,7 +19,8 @@ def history_of(settings: Settings) -> History:
     password = secret_of(settings, "history_password")
     url = settings.history_url
     if url is not None and not url.startswith("sqlite:"):
-        return History(url, password)
+        with needing("postgresql", "history_url"):
+            return History(url, password)
     if password is not None:
         raise SettingsError("history_password: SQLite has none; set history_url to postgresql://USER@HOST/DATABASE")
     return History(settings.state_dir / FILE if url is None else url)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.serving.bundle import MODEL, TRAINING, BundleError
+from app.settings.extras import MissingExtra, needing
 
 NOT_THERE = re.compile(r"(?:Can't get|module) (?:attribute )?'?(?P<what>[^']+)'? (?:on|has no attribute) '?(?P<of>.+)")
 PACKAGES = ("sklearn", "numpy", "pandas", "scipy", "joblib", "lightgbm", "xgboost", "catboost")
@@ -40,9 +41,13 @@ def read_model(home: Path, expected: str | None) -> ModelFile:
     sha256 = hashlib.sha256(content).hexdigest()
     if expected is not None and sha256 != expected:
         raise BundleError(f"{path}: not the file that {TRAINING} names (SHA-256 differs); save the bundle again")
-    import joblib  # see save_bundle
+    try:
+        with needing("models", str(path)):
+            import joblib  # see save_bundle
+            from sklearn.exceptions import InconsistentVersionWarning
+    except MissingExtra as error:
+        raise BundleError(str(error)) from None
     import pandas  # noqa: F401, ICN001 - so that the first prediction does not wait for it
-    from sklearn.exceptions import InconsistentVersionWarning
 
     try:
         with warnings.catch_warnings(record=True) as found:

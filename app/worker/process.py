@@ -36,6 +36,7 @@ from app.registration.models_table import ModelsTable
 from app.registration.versions_table import VersionsTable
 from app.retraining import hooks_of
 from app.retraining.loops import Retrain
+from app.settings.extras import needing
 from app.settings.settings import Settings
 from app.sources.source import EventSource, registry_of, sources_of
 from app.telemetry import logs, metrics, tracing
@@ -72,7 +73,8 @@ def run_worker(settings: Settings) -> int:
         listening = listen(settings.metrics_host, settings.metrics_port, *who)
     begin_worker(channels, [source.declaration.label for source in sources])
     logs.set_up(settings.log_level, settings.log_format)
-    tracing.set_up("driftline-worker", settings.otlp_endpoint)
+    with needing("tracing", "otlp_endpoint"):
+        tracing.set_up("driftline-worker", settings.otlp_endpoint)
     keep_private()
     private_folder(settings.state_dir)
     # The libraries for judging take a second to import: meanwhile the worker waits for Kafka.

@@ -7,7 +7,7 @@ import sys
 import sysconfig
 import venv
 from importlib.metadata import Distribution, distribution
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from packaging.requirements import Requirement
 
@@ -48,10 +48,10 @@ def give_all(python: Path) -> None:
     (packages_of(python) / "others.pth").write_text(f"{PACKAGES}\n")
 
 
-def give(python: Path, name: str) -> set[str]:
-    """Give an environment a package of this one and what it needs. Return the names of these distributions."""
+def give(python: Path, *names: str) -> set[str]:
+    """Give an environment packages of this one and what they need. Return the names of these distributions."""
     found: dict[str, Distribution] = {}
-    pending = [name]
+    pending = list(names)
     while pending:
         one = pending.pop()
         if one in found:
@@ -60,6 +60,18 @@ def give(python: Path, name: str) -> set[str]:
         needs = [Requirement(need) for need in found[one].requires or []]
         pending += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
     for given in found.values():
-        for top in {path.parts[0] for path in given.files or []} - {"..", "__pycache__"}:
-            (packages_of(python) / top).symlink_to(PACKAGES / top)
+        for path in given.files or []:
+            if path.parts[0] not in ("..", "__pycache__"):
+                _link(packages_of(python), path)
     return set(found)
+
+
+def _link(packages: Path, path: PurePath) -> None:
+    """Link a file, or the package that it is in. Several distributions may share a folder without `__init__.py`."""
+    for part in (*reversed(path.parents[:-1]), path):
+        if (packages / part).is_symlink():
+            return
+        if (PACKAGES / part).is_file() or (PACKAGES / part / "__init__.py").exists():
+            (packages / part).symlink_to(PACKAGES / part)
+            return
+        (packages / part).mkdir(exist_ok=True)

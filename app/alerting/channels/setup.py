@@ -8,13 +8,13 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from app.alerting.channels.alertmanager import AlertmanagerChannel
-from app.alerting.channels.slack import SlackChannel
 from app.alerting.channels.slack_bot import SlackBotChannel
 from app.alerting.channels.unconfigured import UnconfiguredChannel
 from app.alerting.channels.webhook import WebhookChannel
 from app.alerting.notify.channel import Channel
 from app.alerting.rendering.labels import LabelError, Labelling
 from app.settings.channels import ChannelSettings
+from app.settings.extras import needing
 from app.settings.secrets import secret_of
 from app.settings.settings import SettingsError
 from app.settings.sources import ENV_PREFIX
@@ -62,7 +62,8 @@ def _email(settings: ChannelSettings) -> Iterator[Channel]:
     assert settings.email_to is not None
     if settings.email_security == "none" and not _here(settings.email_host):
         raise SettingsError("email_security: none is for a mail server on this machine; use starttls or tls")
-    from app.alerting.channels.email import EmailChannel, Mailbox  # its drawing library takes a second to import
+    with needing("email", "email_host"):
+        from app.alerting.channels.email import EmailChannel, Mailbox  # its drawing library takes a second to import
 
     mailbox = Mailbox(
         host=settings.email_host, sender=settings.email_from, recipients=settings.email_to,
@@ -81,6 +82,9 @@ def _slack(settings: ChannelSettings) -> Iterator[Channel]:
     if url is None:
         yield UnconfiguredChannel("slack", "slack_webhook_url")
         return
+    with needing("slack", "slack_webhook_url"):
+        from app.alerting.channels.slack import SlackChannel
+
     yield SlackChannel(url, seconds=settings.delivery_attempt_seconds, zone=settings.zone)
 
 
@@ -159,7 +163,8 @@ def _apprise(settings: ChannelSettings) -> Iterator[Channel]:
     if urls is None:
         yield UnconfiguredChannel("apprise", "apprise_urls")
         return
-    from app.alerting.channels.apprise import AppriseChannel  # importing it takes a second
+    with needing("apprise", "apprise_urls"):
+        from app.alerting.channels.apprise import AppriseChannel  # importing it takes a second
 
     try:
         yield AppriseChannel(urls, seconds=settings.delivery_attempt_seconds, zone=settings.zone)
