@@ -45,7 +45,9 @@ from api.served.models import ServedModels
 from api.served.spooling import check_spool
 from api.services import Services
 from app.access import KeyFile, keys_path
+from app.history.setup import history_of
 from app.settings.release import release
+from app.settings.secrets import hash_key_of
 from app.settings.settings import Settings
 from app.telemetry import metrics
 from app.telemetry.beginnings import begin_api
@@ -63,11 +65,15 @@ def create_app(settings: Settings, metrics_at: socket.socket | None = None) -> F
     """Return the application, which connects to Kafka while it runs.
 
     `metrics_at` is the socket for a separate listener of metrics and probes, without keys. Raises BundleError for a
-    model that cannot be served, SettingsError for a spool folder that cannot be written.
+    model that cannot be served, SettingsError for a spool folder that cannot be written, for the history's settings and
+    for a hash key that cannot be read.
     """
     begin_api()
     served_models = ServedModels(settings)
     check_spool(settings)
+    # Services reads both too, within the lifespan, where an error is a traceback and the wrong exit status
+    hash_key_of(settings)
+    history_of(settings).close()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
