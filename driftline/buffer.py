@@ -47,6 +47,7 @@ class Buffer:
         self.due = 0  # events in the inbox that complete a batch with the waiting ones
         self._largest = LEAST_BYTES
         self._waiting: deque[Item] = deque()
+        self._aside: deque[Item] = deque()  # due with the last batch, but of another path
         self._taken: dict[int, Item] = {}
         self._since = 0.0
         self._bytes = self._unfinished = self._logged = 0
@@ -120,21 +121,28 @@ class Buffer:
     def take(self) -> list[Item]:
         """Wait for a batch and return it: events of one path, once the batch is large or old enough.
 
-        Returns an empty list when the buffer is closed and empty.
+        Events of other paths among them are the next batches. Returns an empty list when the buffer is closed and
+        empty.
         """
         with self._changed:
-            while not self._due():
+            while not self._aside and not self._due():
                 if self.closed and not self._waiting:
                     return []
                 left = self._since + self._seconds - time.monotonic() if self._waiting else self._seconds
                 self._changed.wait(left)
+            source = self._aside or self._waiting
+            most = min(self._batch, len(source))
         taken: list[Item] = []
-        for _ in range(self._batch):  # one at a time, because callers need the lock between them
+        for _ in range(most):  # one at a time, because callers need the lock between them
             with self._lock:
-                if not self._waiting or (taken and self._waiting[0][PATH] != taken[0][PATH]):
+                if not source:  # abandoned
                     break
-                taken.append(self._waiting.popleft())
-                self._taken[id(taken[-1])] = taken[-1]
+                item = source.popleft()
+                if taken and item[PATH] != taken[0][PATH]:
+                    self._aside.append(item)
+                else:
+                    taken.append(item)
+                    self._taken[id(item)] = item
         self._since = time.monotonic()
         return taken
 
@@ -195,8 +203,9 @@ class Buffer:
         """Remove and return all events, also those being sent. Their outcomes no longer count."""
         with self._changed:
             self._weigh()
-            left = [*self._taken.values(), *self._waiting]
+            left = [*self._taken.values(), *self._aside, *self._waiting]
             self._taken.clear()
+            self._aside.clear()
             self._waiting.clear()
             self._bytes -= sum([item[SIZE] for item in left])
             self._unfinished -= len(left)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
@@ -27,43 +27,14 @@ from app.settings.settings import Settings
 from driftline import Client, InvalidEvent, Loss, PredictFailed, Undelivered
 from driftline.encoding import encoded
 from driftline.http import Answer as HttpAnswer
+from tests.support.client_server import accepting, events, server
 from tests.support.kafka_topics import records_of
-from tests.support.receivers import Answer, Receiver, Request, answering, breaking_off, in_turn, raw, receiver
+from tests.support.receivers import Answer, Receiver, Request, answering, breaking_off, raw
 from tests.support.stream import worker
 from topics.events import AlertEvent, FeedbackEvent, PredictionEvent
 from topics.registry import ALERTS, FEEDBACK, PREDICTIONS
 
 pytestmark = pytest.mark.usefixtures("direct")
-
-
-@contextmanager
-def server(*answers: Answer) -> Iterator[Receiver]:
-    """A server in a thread of its own, since the client blocks where it waits."""
-    started: list[Receiver] = []
-    ready, loop = threading.Event(), asyncio.new_event_loop()
-    over = asyncio.Event()
-
-    async def serve() -> None:
-        async with receiver(in_turn(*answers)) as found:
-            started.append(found)
-            ready.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    ready.wait()
-    try:
-        yield started[0]
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join()
-        loop.close()
-
-
-async def accepting(request: Request, writer: asyncio.StreamWriter) -> None:
-    """Takes all."""
-    told = {"accepted": len(json.loads(request.body)), "rejected": []}
-    await answering(202, json.dumps(told).encode())(request, writer)
 
 
 async def hanging(_request: Request, _writer: asyncio.StreamWriter) -> None:
@@ -88,10 +59,6 @@ def client_of(found: Receiver, **given: Any) -> Client:
     return made[-1]
 
 
-def events(found: Receiver, path: str = "/predictions") -> list[dict[str, Any]]:
-    return [event for one in found.requests if f"POST {path} " in one.line for event in json.loads(one.body)]
-
-
 def lost(client: Client) -> dict[str, int]:
     stats = client.stats
     assert (stats.logged, stats.buffered) == (stats.sent + stats.lost, 0)
@@ -102,6 +69,19 @@ def test_importing_it_needs_httpx_alone() -> None:
     heavy = "numpy msgspec faust fastapi pydantic pandas sklearn aiokafka orjson app topics api agents"
     code = f"import sys, driftline; print([name for name in '{heavy}'.split() if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_predictions_and_feedback_in_turn_are_batches_of_each() -> None:
+    with server(accepting) as found, client_of(found, batch_size=20, flush_seconds=60.0) as client:
+        ids = []
+        for number in range(30):
+            ids.append(client.log({"age": number}, 1))
+            client.feedback(ids[-1], 1)
+        assert client.flush()
+        sizes = [(one.line.split()[1], len(json.loads(one.body))) for one in found.requests]
+        assert sizes == [("/predictions", 10), ("/feedback", 10)] * 3
+        assert [one["prediction_id"] for one in events(found)] == ids
+        assert [one["prediction_id"] for one in events(found, "/feedback")] == ids
 
 
 def test_what_is_logged_arrives_in_batches_with_its_id_time_and_key() -> None:
