@@ -7,6 +7,19 @@ from __future__ import annotations
 
 from driftline.checking import CheckResult, check
 from driftline.client import Client
+from driftline.decorator import log_predictions
 from driftline.losses import InvalidEvent, Loss, PredictFailed, Stats, Undelivered
+from driftline.middleware import PredictionMiddleware
 
-__all__ = ["CheckResult", "Client", "InvalidEvent", "Loss", "PredictFailed", "Stats", "Undelivered", "check"]
+__all__ = [
+    "CheckResult",
+    "Client",
+    "InvalidEvent",
+    "Loss",
+    "PredictFailed",
+    "PredictionMiddleware",
+    "Stats",
+    "Undelivered",
+    "check",
+    "log_predictions",
+]

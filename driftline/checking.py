@@ -66,4 +66,4 @@ def _advice(error: ModuleNotFoundError) -> str:
     if name.startswith("app.") and other is not None:
         where = getattr(other, "__file__", None) or ", ".join(getattr(other, "__path__", ()))
         return f"driftline.check: a package `app` of yours ({where}) stands before that of Driftline: start elsewhere"
-    return f"driftline.check needs {name}: install the server's packages, not the client alone"
+    return f"driftline.check needs {name}: install driftline-server, not the client alone"

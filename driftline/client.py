@@ -21,7 +21,7 @@ from driftline.account import LOGGED, Account
 from driftline.alerts import ALERTS, alert_of
 from driftline.buffer import ID, PATH, Buffer
 from driftline.encoding import NO_PREDICTION, dated, encoded, name_text, why
-from driftline.http import Http, pause_before, post
+from driftline.http import Http, api_url, authorization, pause_before, post
 from driftline.ledger import Ledger
 from driftline.losses import InvalidEvent, Loss, PredictFailed, Stats, Undelivered
 from driftline.rows import mapped
@@ -55,7 +55,7 @@ class Client:
 
     def __init__(  # noqa: PLR0913 (each stands for itself, by name)
         self,
-        url: str = "http://127.0.0.1:8700",
+        url: str | None = None,
         *,
         model: str = "",
         model_version: str = "",
@@ -69,13 +69,12 @@ class Client:
         raises: bool = False,
         on_loss: Callable[[Loss], None] | None = None,
     ) -> None:
-        """Without `api_key` DRIFTLINE_API_KEY is used.
+        """Without `url` DRIFTLINE_API_URL is used, else the API on this machine; without `api_key` DRIFTLINE_API_KEY.
 
         Durations are in seconds; `timeout` is the limit of a request.
         """
-        key = os.environ.get("DRIFTLINE_API_KEY") if api_key is None else api_key
-        self._headers = {"content-type": "application/json", **({"authorization": f"Bearer {key}"} if key else {})}
-        self._url, self._model, self._version = url, model, model_version
+        self._headers = {"content-type": "application/json", **authorization(api_key)}
+        self._url, self._model, self._version = url or api_url(), model, model_version
         self._bounds = (buffer_events, buffer_bytes, batch_size, flush_seconds)
         self._timeout, self._retry_seconds = timeout, retry_seconds
         self._raises, self._on_loss = raises, on_loss
@@ -204,6 +203,13 @@ class Client:
         event |= {name: value for name, value in of.items() if value}
         self._log(ALERTS, key, at, event)
         return key
+
+    def refuse(self, reason: str, prediction_id: str = "") -> None:
+        """Count a prediction that cannot be logged as lost, as `invalid`. With `raises` raises InvalidEvent."""
+        self._buffer.refuse()
+        self._ledger.lose([Loss(PREDICTIONS, prediction_id, "invalid", reason)])
+        if self._raises:
+            raise InvalidEvent(reason)
 
     def predict(
         self, features: Row, *, request_id: str | None = None, timeout: float | None = None

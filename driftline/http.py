@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import json
+import os
 import random
 import threading
 import time
@@ -19,6 +20,20 @@ REFUSED = frozenset({401, 403})
 """Statuses after which the same events may be accepted once a key is created or corrected, at the API or at a proxy."""
 LARGEST_ANSWER = 16 << 20
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0
+
+
+DEFAULT_URL = "http://127.0.0.1:8700"
+
+
+def api_url() -> str:
+    """Return the address of the API: DRIFTLINE_API_URL, else the API on this machine."""
+    return os.environ.get("DRIFTLINE_API_URL") or DEFAULT_URL
+
+
+def authorization(api_key: str | None) -> dict[str, str]:
+    """Return the header of a key, else of DRIFTLINE_API_KEY; no header without either."""
+    key = os.environ.get("DRIFTLINE_API_KEY") if api_key is None else api_key
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from app.core.evaluation.accounting import accounting_of
 from app.offline.check import Check, Verdict
 from app.offline.firing import Finding, reports_of
 from app.reporting.page import Page, html_of, verdict_of
+from app.settings.extras import needing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +66,8 @@ class CheckedTables:
 
     def figure(self) -> Figure:
         """Return the distributions of the columns that have drifted, or of those with the largest differences."""
-        from app.offline.figure import figure_of
+        with needing("email", "figure()"):
+            from app.offline.figure import figure_of
 
         assert self.check.decision is not None
         return figure_of(self.check.decision.drift)

@@ -143,7 +143,7 @@ def test_the_rules_of_the_configuration_hold() -> None:
 
 def test_without_the_server_s_packages_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checking, "HOME", "no_such_package.offline")
-    with pytest.raises(ImportError, match=r"needs no_such_package: install the server's packages"):
+    with pytest.raises(ImportError, match=r"needs no_such_package: install driftline-server"):
         driftline.check(table(1), table(2))
     theirs = types.ModuleType("app")
     theirs.__file__ = "/home/me/app/__init__.py"
