@@ -8,8 +8,9 @@ from __future__ import annotations
 from driftline.checking import CheckResult, check
 from driftline.client import Client
 from driftline.decorator import log_predictions
-from driftline.losses import InvalidEvent, Loss, PredictFailed, Stats, Undelivered
+from driftline.losses import InvalidEvent, Loss, PredictFailed, RegisterFailed, Stats, Undelivered
 from driftline.middleware import PredictionMiddleware
+from driftline.registering import RegisterResult, register
 
 __all__ = [
     "CheckResult",
@@ -18,8 +19,11 @@ __all__ = [
     "Loss",
     "PredictFailed",
     "PredictionMiddleware",
+    "RegisterFailed",
+    "RegisterResult",
     "Stats",
     "Undelivered",
     "check",
     "log_predictions",
+    "register",
 ]

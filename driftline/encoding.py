@@ -64,6 +64,15 @@ def encoded(event: Mapping[str, object], left_out: list[InvalidEvent] | None = N
     return document
 
 
+def encoded_row(row: Mapping[Any, object]) -> bytes:
+    """Encode a row of a table as JSON, its values as those of features. Raises InvalidEvent, which names the column."""
+    found = _members("column", row, None, named=True)
+    try:
+        return _dumped(found)
+    except ValueError:
+        return _dumped(_written("column", found, None))  # type: ignore[arg-type]  # of a mapping it is one
+
+
 def name_text(value: object) -> object:
     """Return an id, a model or a version as its text: 7, 7.0 and numpy's 7 are `7`, a UUID its own. Never raises.
 
@@ -177,7 +186,7 @@ def _member(field: str, value: object, left_out: list[InvalidEvent] | None) -> o
             raise InvalidEvent(f"{field}: must be a text of 1 to {LONGEST_NAME} characters")
         return name
     if isinstance(value, Mapping):
-        return _members(field, value, left_out)
+        return _members(field, value, left_out, named=field in SPELLED)
     if field == "features":
         raise InvalidEvent(f"features: {type(value).__name__} is no mapping, Series or frame of one row")
     if field == "timestamp":
@@ -191,12 +200,14 @@ def _member(field: str, value: object, left_out: list[InvalidEvent] | None) -> o
     return found
 
 
-def _members(field: str, given: Mapping[Any, object], left_out: list[InvalidEvent] | None) -> dict[str, object]:
+def _members(
+    field: str, given: Mapping[Any, object], left_out: list[InvalidEvent] | None, *, named: bool
+) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in given.items():
         name = str(key)
         try:
-            one = value if type(value) in AS_THEY_ARE else _finite(f"{field}.{name}", value, named=field in SPELLED)
+            one = value if type(value) in AS_THEY_ARE else _finite(f"{field}.{name}", value, named=named)
         except Exception as error:  # noqa: BLE001 - a value's own methods may raise anything
             one = _absent(f"{field}.{name}", error, left_out)
         if one is not ABSENT:

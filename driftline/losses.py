@@ -64,3 +64,11 @@ class PredictFailed(Exception):
     def __init__(self, reason: str, status: int | None) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class RegisterFailed(Exception):
+    """A model version was not registered. `status`: the API's status, None where there was no response."""
+
+    def __init__(self, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.status = status

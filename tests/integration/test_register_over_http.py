@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import json
 from collections.abc import AsyncIterator
@@ -16,7 +15,6 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
-import uvicorn
 from pydantic import SecretStr
 
 from app.commands.api_client import ApiClient
@@ -29,7 +27,7 @@ from app.registration.models_table import ModelsTable
 from app.registration.profiling import profile_of
 from app.settings.settings import Settings
 from tests.support.alert_events import alert_event
-from tests.support.api import client_of, ready, services_of
+from tests.support.api import client_of, on_port, ready, services_of
 from tests.support.kafka_topics import records_of
 from tests.support.reports import drift_report
 from tests.support.run_command import typed
@@ -116,20 +114,6 @@ async def it_is_retired_and_registered_again(
     assert (missing.status_code, "registered: churn 3" in missing.text) == (404, True)
 
 
-@contextlib.asynccontextmanager
-async def served(client: httpx.AsyncClient) -> AsyncIterator[str]:
-    """Yield the address of the same API on a port, for commands."""
-    app = client.app  # type: ignore[attr-defined]
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="warning", log_config=None))
-    sock = server.config.bind_socket()
-    task = asyncio.create_task(server.serve(sockets=[sock]))
-    try:
-        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await task
-
-
 async def ran(*words: str) -> tuple[str, str]:
     """Run a command that succeeds. Return its output and its errors."""
     status, out, err = await asyncio.to_thread(typed, *words)
@@ -151,7 +135,7 @@ async def test_commands_do_over_http_what_they_do_with_kafka(
     registration = ("register", *model, "--reference", str(tmp_path / "r.csv"), "--config", str(tmp_path / "m.json"))
     files = ("--predictions", str(tmp_path / "p.csv"), "--feedback", str(tmp_path / "f.csv"))
     sending = ("replay", *model, *files, "--actual-column", "target")
-    async with served(client) as url:
+    async with on_port(client) as url:
         over_http = ("--api", url)
         assert await ran(*registration, *over_http) == await ran(*registration, *kafka)
         printed = await ran(*registration, "--json", *over_http)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import uvicorn
 from fastapi import FastAPI
 
 from api.app import create_app
@@ -42,3 +43,17 @@ async def ready(client: httpx.AsyncClient) -> None:
     await asyncio.wait_for(services_of(client).connected.wait(), 30)
     answer = await client.get("/ready?for=events")
     assert answer.status_code == 200, answer.text
+
+
+@contextlib.asynccontextmanager
+async def on_port(client: httpx.AsyncClient) -> AsyncIterator[str]:
+    """Yield the address of the same API on a port, for clients and commands."""
+    app = client.app  # type: ignore[attr-defined]
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="warning", log_config=None))
+    sock = server.config.bind_socket()
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
