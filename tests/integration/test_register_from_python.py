@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.support.api import client_of, on_port, ready
 from tests.support.client_server import server
 from tests.support.docs import blocks
 from tests.support.kafka_topics import records_of
+from tests.support.mlflow_folder import write_mlflow_model
 from tests.support.paths import DOCS
 from tests.support.receivers import answering
 from tests.support.run_command import typed
@@ -99,6 +101,7 @@ async def test_a_table_in_memory_is_registered_as_its_file_is(
             monkeypatch.setenv("DRIFTLINE_API_URL", url)
             monkeypatch.chdir(tmp_path)
             await the_page_does_what_it_says(settings)
+            await the_page_on_mlflow_does_what_it_says(settings, tmp_path)
 
 
 async def mistakes_are_named(url: str) -> None:
@@ -143,6 +146,28 @@ async def the_page_does_what_it_says(settings: Settings) -> None:
     for topic in (PREDICTIONS, FEEDBACK):
         sent = [msgspec.json.decode(one.value)["prediction_id"] for one in await records_of(settings, topic)]
         assert (len(sent), set(sent)) == (600, expected)
+
+
+async def the_page_on_mlflow_does_what_it_says(settings: Settings, folder: Path) -> None:
+    write_mlflow_model(folder / "model")
+    codes = ["01067", "01069", "10115"] * 200
+    table = pd.DataFrame({"tenure": np.arange(600) / 7, "plan": codes, "region": [1, 2] * 300, "row": range(600)})
+    table.assign(prediction=[0, 1] * 300, target=[0, 0, 1] * 200).to_csv("validation.csv", index=False)
+    pages = blocks(DOCS / "how-to" / "mlflow.md")
+    *by_uri, local = [line for language, text in pages if not language for line in text.splitlines()]
+    status, out, err = await asyncio.to_thread(typed, *shlex.split(local)[1:], "--json")
+    assert status == 0, err
+    assert json.loads(out)["features"] == {"tenure": "numeric", "plan": "categorical", "region": "numeric"}
+    assert "not monitored, since the reference does not have them: member" in err
+    async with ModelsTable(settings) as models:
+        found = models.get("churn", "3")
+    assert found is not None
+    assert found.profile.features[1].categories == ("01067", "01069", "10115")
+    for line in by_uri:
+        status, _, err = await asyncio.to_thread(typed, *shlex.split(line)[1:])
+        assert (status, "needs MLflow, but mlflow is not installed: pip install mlflow" in err) == (2, True), err
+    status, _, err = await asyncio.to_thread(typed, "register", "--reference", "validation.csv")
+    assert (status, "--model: missing" in err) == (2, True)
 
 
 def test_a_table_that_parquet_has_no_type_for_is_sent_as_lines() -> None:

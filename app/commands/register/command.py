@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,10 +18,8 @@ from app.commands.options import (
     ConfigFile,
     DecimalMark,
     Encoding,
-    Model,
     Prefix,
     Separator,
-    Version,
     existing,
     file_options,
     moment_of,
@@ -29,6 +27,9 @@ from app.commands.options import (
     reached,
 )
 from app.commands.register.given import GivenFiles, RecordedRows, TopicRows
+
+if TYPE_CHECKING:
+    from app.registration.mlflow_model import MlflowModel
 
 Reference = Annotated[
     Path | None,
@@ -47,14 +48,25 @@ FromVersion = Annotated[
     str | None,
     typer.Option(help="Of recorded rows: the version whose predictions are taken. [default: --version]"),
 ]
+MlflowModelUri = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow-model",
+        metavar="URI",
+        help="Logged model of MLflow, as models:/churn/3, or its folder.",
+    ),
+]
+NameOrMlflow = Annotated[str | None, typer.Option("--model", help="The model's name. [default: as MLflow has it]")]
+VersionOrMlflow = Annotated[str | None, typer.Option("--version", help="The version. [default: as MLflow has it]")]
 Baseline = Annotated[Path | None, typer.Option(help="JSON of metrics that replace those found in the reference.")]
 
 
 def register(
-    model: Model,
-    version: Version,
+    model: NameOrMlflow = None,
+    version: VersionOrMlflow = None,
     reference: Reference = None,
     config: ConfigFile = None,
+    mlflow_model: MlflowModelUri = None,
     from_history: FromHistory = False,
     from_topic: FromTopic = False,
     last: Last = None,
@@ -76,7 +88,8 @@ def register(
 
     Publishes the profile of the reference rows. Registering a version again replaces its registration. --config takes
     monitoring.json, or the output of `driftline config show`. With --api the file is sent to the API, which makes the
-    profile; of a file that is too large for that the profile is made here.
+    profile; of a file that is too large for that the profile is made here. With --mlflow-model the features are the
+    inputs of the model's signature, with the kinds of their types.
 
     \b
     Examples:
@@ -85,6 +98,7 @@ def register(
       driftline register --model churn --version 4 --from-history --from-version 3 --since 2026-06-01T00:00:00Z
       driftline register --model churn --version 4 --from-topic --from-version 3 --last 50000
       driftline register --model churn --version 3 --reference validation.parquet --api https://driftline.example.org
+      driftline register --mlflow-model models:/churn@champion --reference validation.parquet
     """
     from app.commands.register.in_kafka import register_in_kafka
     from app.commands.register.plan import print_registered
@@ -92,6 +106,8 @@ def register(
     from app.registration.setup import read_monitoring
 
     settings, client = reached(api, api_key, api_key_file, bootstrap_servers, prefix)
+    logged = None if mlflow_model is None else _logged(mlflow_model)
+    model, version = _named("--model", model, logged), _named("--version", version, logged)
     file = read_monitoring(None if config is None else existing(config))
     recorded = _recorded(from_history, from_topic, reference, last, (since, until), from_version)
     if from_topic and client is not None:
@@ -109,9 +125,14 @@ def register(
         )
     baseline_path = None if baseline is None else existing(baseline)
     given = GivenFiles(
-        source, config, baseline_path, file_options(encoding, separator, decimal), file,
+        source, None if config is None else (config.name, config.read_bytes()), baseline_path,
+        file_options(encoding, separator, decimal), file,
         file.baseline if baseline_path is None else read_baseline(baseline_path),
     )  # fmt: skip
+    if logged is not None:
+        from app.commands.register.mlflow_columns import with_mlflow
+
+        given = with_mlflow(settings, model, version, given, logged)
     if client is None:
         done = register_in_kafka(settings, model, version, given)
     else:
@@ -124,7 +145,29 @@ def register(
     if json_:
         print_json(done.result)
         return
-    print_registered(done, file.monitoring)
+    print_registered(done, given.file.monitoring)
+
+
+def _logged(uri: str) -> MlflowModel:
+    from app.commands.register.mlflow_uri import find_mlflow_model
+    from app.registration.mlflow_model import MlflowError
+
+    try:
+        return find_mlflow_model(uri)
+    except MlflowError as error:
+        raise CommandError(f"--mlflow-model: {error}") from None
+
+
+def _named(option: Literal["--model", "--version"], given: str | None, logged: MlflowModel | None) -> str:
+    """Return the name or version that is given, else MLflow's. Raises CommandError where there is none."""
+    if given is not None:
+        return given
+    if logged is None:
+        raise CommandError(f"{option}: missing")
+    found = logged.name if option == "--model" else logged.version
+    if found is None:
+        raise CommandError(f"{option}: missing, and MLflow has none: the model is not registered there, and has no tag")
+    return found
 
 
 def _recorded(

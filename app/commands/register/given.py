@@ -38,22 +38,26 @@ class TopicRows(NamedTuple):
     until: datetime | None
 
 
-class GivenFiles(NamedTuple):
-    """Files of a registration as given, and the two small ones decoded."""
-
-    reference: Path | RecordedRows | TopicRows
-    config: Path | None
-    baseline: Path | None
-    options: FileOptions
-    file: MonitoringFile
-    metrics: Mapping[str, float]
-
-
 class GivenTable(NamedTuple):
     """Rows of a reference, and notes about how they were found."""
 
     frame: pd.DataFrame
     notes: tuple[str, ...] = ()
+
+
+class GivenFiles(NamedTuple):
+    """Files of a registration as given (`config`: its name and content), and the two small ones decoded.
+
+    `table`: rows of the reference, where they were read already.
+    """
+
+    reference: Path | RecordedRows | TopicRows
+    config: tuple[str, bytes] | None
+    baseline: Path | None
+    options: FileOptions
+    file: MonitoringFile
+    metrics: Mapping[str, float]
+    table: GivenTable | None = None
 
 
 class RegisteredReference(NamedTuple):
@@ -72,6 +76,8 @@ def table_of(settings: Settings, model: str, version: str, given: GivenFiles) ->
     """
     from app.tables import read_table
 
+    if given.table is not None:
+        return given.table
     source = given.reference
     if isinstance(source, Path):
         return GivenTable(read_table(source, given.options))

@@ -52,7 +52,7 @@ def register_over_http(
 
 def _sent(settings: Settings, client: ApiClient, model: str, version: str, given: GivenFiles) -> RegisteredVersion:
     path = address("models", model, "versions", version)
-    config: Parts = {} if given.config is None else {"config": (given.config.name, given.config.read_bytes())}
+    config: Parts = {} if given.config is None else {"config": given.config}
     source = given.reference
     if is_one_file(source):
         if source.stat().st_size <= LARGEST_FILE:
