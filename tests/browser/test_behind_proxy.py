@@ -1,4 +1,4 @@
-"""The page under /drift/ behind a genuine nginx, which takes the prefix off or passes it on."""
+"""The page under /drift/ behind a genuine nginx as docs/how-to/proxy.md sets it up, with and without the prefix."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from app.local.kafka_probe import free_ports
 from app.processes.guarded import GuardedProcess
 from app.settings.settings import Settings
 from tests.support.dashboard import Watched, api, load_models, with_port
+from tests.support.docs import blocks
+from tests.support.paths import DOCS
 from tests.support.programs import program
 from topics.events import utc_now
 
+PAGE = DOCS / "how-to" / "proxy.md"
 CONFIG = """
 daemon off; master_process off; error_log stderr warn; pid {folder}/nginx.pid;
 events {{}}
@@ -28,11 +31,24 @@ http {{
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
     listen 127.0.0.1:{port};
-    location /drift/ {{ proxy_pass http://127.0.0.1:{api}{path}; proxy_set_header Host {host}; }}
+    {location}
     location / {{ return 404; }}
   }}
 }}
 """
+
+
+def location(settings: Settings, *, strips: bool) -> str:
+    """Return the page's block for this API, which strips the prefix or not.
+
+    If it strips the prefix it passes on no `Host` either, but its own upstream's, as nginx does by default.
+    """
+    ((_, shown),) = [(language, text) for language, text in blocks(PAGE) if text.startswith("location /drift/ {")]
+    upstream, host = "http://127.0.0.1:8700;", "proxy_set_header Host $http_host;"
+    assert upstream in shown
+    assert host in shown
+    shown = shown.replace(upstream, f"http://127.0.0.1:{settings.api_port}{'/' if strips else ''};")
+    return shown.replace(host, "") if strips else shown
 
 
 @contextmanager
@@ -41,10 +57,7 @@ def nginx(folder: Path, port: int, settings: Settings, *, strips: bool) -> Itera
     command = program("nginx", "nginx", [Path("/usr/sbin/nginx")])
     folder.mkdir()
     config = folder / "nginx.conf"
-    host = "$proxy_host" if strips else "$http_host"  # its default, and what most pages of advice have
-    config.write_text(CONFIG.format(
-        folder=folder, port=port, api=settings.api_port, path="/" if strips else "", host=host,
-    ))  # fmt: skip
+    config.write_text(CONFIG.format(folder=folder, port=port, location=location(settings, strips=strips)))
     process = GuardedProcess([command, "-c", str(config), "-p", str(folder)], stderr=subprocess.DEVNULL)
     try:
         yield
