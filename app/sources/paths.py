@@ -10,6 +10,8 @@ from typing import Any
 import jmespath
 from jmespath.exceptions import JMESPathError
 
+from app.sources.joined_paths import JoinedPaths, joined_of
+
 FAILURES = (JMESPathError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """Errors of JMESPath for values that an expression does not accept; text beside a number is a TypeError."""
 
@@ -57,15 +59,20 @@ def _element(value: Any, index: int) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class CompiledPath:
-    """A JMESPath expression. `steps` are those of a plain path (`a.b`, `a[0].b`), None for other expressions."""
+    """A JMESPath expression. `steps` are those of a plain path (`a.b`, `a[0].b`), None for other expressions.
+
+    `joined` is set for a join of plain paths.
+    """
 
     text: str
     steps: Steps | None
+    joined: JoinedPaths | None = None
 
     @classmethod
     def compile(cls, text: str, *, plain: bool = True) -> CompiledPath:
         """Compile an expression, to be interpreted in any case unless `plain`. Raises JMESPathError."""
-        return cls(text, _steps_of(jmespath.compile(text).parsed) if plain else None)
+        parsed = jmespath.compile(text).parsed
+        return cls(text, _steps_of(parsed), joined_of(parsed, _steps_of)) if plain else cls(text, None)
 
     def column(self, run: RunDocuments, field: str, wrong: dict[int, str]) -> Sequence[Any]:
         """Return the value in each document of a run; None where there is none.
@@ -74,6 +81,8 @@ class CompiledPath:
         """
         if self.steps is not None:
             return run.at(self.steps)
+        if self.joined is not None and (found := self.joined.column(run)) is not None:
+            return found
         search, values = jmespath.compile(self.text).search, []
         for i, document in enumerate(run.documents):
             try:

@@ -45,6 +45,43 @@ def test_a_plain_path_finds_what_the_interpreter_finds(documents: list[Any], ste
     assert CompiledPath.compile(path.text, plain=False).column(RunDocuments(documents), "id", {}) == truth
 
 
+PARTS = st.one_of(
+    st.tuples(st.just("{}"), STEPS.map(written)), st.tuples(st.just("to_string({})"), STEPS.map(written)),
+    st.tuples(st.just("'{}'"), st.sampled_from(["", "x", "ä"])), st.just(("{}", "`1`")), st.just(("{}", "@")),
+)  # fmt: skip
+IDS = st.fixed_dictionaries({name: st.text(max_size=3) | st.integers() | LEAVES for name in ("a", "b", "c")})
+
+
+@given(
+    st.lists(IDS, min_size=1, max_size=6) | st.lists(IDS | DOCUMENTS, max_size=3),
+    st.lists(PARTS | st.sampled_from([("{}", "a"), ("to_string({})", "b")]), min_size=1, max_size=3),
+    st.sampled_from(["'-'", "''", "`1`"]),
+)
+@example([{"a": "x", "b": 1}, {"a": "y", "b": 2}], [("{}", "a"), ("to_string({})", "b"), ("'{}'", "z")], "'-'")
+@example([{"b": 1}, {"b": True}], [("to_string({})", "b")], "'-'")
+@example([{"b": 1e3}, {"b": 1}], [("to_string({})", "b")], "'-'")
+@example([{"b": None}], [("to_string({})", "b")], "'-'")
+@example([{"b": ["x"]}], [("to_string({})", "b")], "'-'")
+@example([{"a": 1}], [("{}", "a")], "'-'")
+@example([None], [("{}", "`1`")], "''")
+def test_a_join_of_paths_finds_what_the_interpreter_finds(
+    documents: list[Any], parts: list[tuple[str, str]], separator: str
+) -> None:
+    text = f"join({separator}, [{', '.join(form.format(part) for form, part in parts)}])"
+    found, wrong = {}, {True: dict[int, str](), False: dict[int, str]()}
+    for plain, reasons in wrong.items():
+        found[plain] = list(CompiledPath.compile(text, plain=plain).column(RunDocuments(documents), "id", reasons))
+    assert (found[True], wrong[True]) == (found[False], wrong[False])
+
+
+def test_a_join_of_ids_and_numbers_is_not_interpreted() -> None:
+    path = CompiledPath.compile("join('-', [meta.id, to_string(index), 'x'])")
+    assert path.joined is not None
+    run = RunDocuments([{"meta": {"id": "a"}, "index": i} for i in range(3)])
+    assert path.joined.column(run) == ["a-0-x", "a-1-x", "a-2-x"]
+    assert path.joined.column(RunDocuments([{"meta": {"id": 7}, "index": 0}])) is None
+
+
 @given(st.lists(DOCUMENTS, max_size=4), st.lists(STEPS, max_size=4))
 def test_paths_with_one_beginning_do_not_disturb_each_other(documents: list[Any], paths: list[list[str | int]]) -> None:
     run = RunDocuments(documents)
