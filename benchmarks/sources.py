@@ -1,9 +1,9 @@
 """CPU time of a source's records until they are encoded events: decoded, mapped and encoded, without Kafka.
 
 The predictions of `benchmarks/events.py` are written as other systems write them: an envelope of JSON whose features
-are an object, the same with a path for each feature, the same with an expression that JMESPath itself evaluates, and
-Avro in Confluent's wire format. In the same loop the records are also only decoded, alternately before and
-after, so that the ratio of both does not depend on the load of the machine.
+are an object, the same with a path for each feature, the same with an expression that JMESPath itself evaluates,
+batches of ten predictions in a record of JSON, and Avro in Confluent's wire format. In the same loop the records are
+also only decoded, alternately before and after, so that the ratio of both does not depend on the load of the machine.
 """
 
 from __future__ import annotations
@@ -23,14 +23,25 @@ import fastavro
 import httpx
 import msgspec
 
+from agents.sources.agent import SourceAgent
+from app.faust_batches.batch import Batch
 from app.ingest.decoding import Record
+from app.kafka.producer import Producer
+from app.kafka.topics import ensure_topics
 from app.settings.event_sources import SourceDeclaration
+from app.settings.settings import Settings
 from app.sources.schema_registry import SchemaRegistry
 from app.sources.source import EventSource
+from app.telemetry.stream import StreamMetrics
+from app.worker.output import KafkaOutput
 from app.worker.process import GARBAGE_THRESHOLD
+from app.worker.self_report import SelfReport
 from benchmarks.events import FEATURES, MODEL, VERSION, frame
+from benchmarks.kafka import benchmark_settings
 from benchmarks.machine import machine_alone
 
+BATCH, BATCH_RECORDS = 10, 5000
+"""Predictions in a record that has several; records that Kafka's consumer returns at a time."""
 RUN = 1000
 """Records that the agent maps at a time."""
 GOALS = {"json": 50_000, "avro": 25_000}
@@ -50,7 +61,8 @@ class SourceRecord:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark and return the exit status."""
     parser = argparse.ArgumentParser("benchmarks.sources", description=__doc__)
-    parser.add_argument("--events", type=int, default=100_000, help="records of each shape (%(default)s)")
+    parser.add_argument("--events", type=int, default=100_000, help="events of each shape (%(default)s)")
+    parser.add_argument("--kafka", action="store_true", help="also what a worker's agent needs to send them to Kafka")
     options = parser.parse_args(arguments)
     print(machine_alone(), flush=True)
     rows = [envelope(i, row) for i, row in enumerate(frame(min(options.events, 5000), 1).to_dict("records"))]
@@ -58,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(GARBAGE_THRESHOLD)  # as a worker has it
     gc.freeze()
     asyncio.run(_measure(rows))
+    if options.kafka:
+        with benchmark_settings() as settings:
+            asyncio.run(_send(settings, [*map(_encoded, rows)]))
     return 0
 
 
@@ -80,13 +95,14 @@ def declared(form: str, **mapping: Any) -> SourceDeclaration:
         "version": {"constant": VERSION}, "features": "data.features", "prediction": "data.output.label",
         "probability": "data.output.score",
     }  # fmt: skip
-    return SourceDeclaration.model_validate({"topic": "scored", "format": form, "mapping": {**default, **mapping}})
+    given = {name: value for name, value in {**default, **mapping}.items() if value is not None}
+    return SourceDeclaration.model_validate({"topic": "scored", "format": form, "mapping": given})
 
 
 async def _measure(rows: Sequence[dict[str, Any]]) -> None:
     names = list(rows[0]["data"]["features"])
     select = {"select": {name: f"data.features.{name}" for name in names}}
-    values = [json.dumps(row, separators=(",", ":")).encode() for row in rows]
+    values = [*map(_encoded, rows)]
     found = [
         await _shape("json, features an object", EventSource(declared("json"), None), values, _json),
         await _shape(
@@ -97,6 +113,10 @@ async def _measure(rows: Sequence[dict[str, Any]]) -> None:
             values, _json,
         ),
     ]  # fmt: skip
+    batches = [_encoded(batch(i, rows[i : i + BATCH])) for i in range(0, len(rows), BATCH)]
+    each = {"each": {"row": "data.rows", "label": "data.labels"}, "id": "join('-', [id, to_string(index)])",
+            "features": "row", "prediction": "label", "probability": None}  # fmt: skip
+    found.append(await _shape("json, batches", EventSource(declared("json", **each), None), batches, _json, BATCH))
     schema = avro_schema(rows[0])
     answer = {"schema": json.dumps(schema)}
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answer))
@@ -110,9 +130,20 @@ async def _measure(rows: Sequence[dict[str, Any]]) -> None:
         avro = await _shape("avro, features a record", EventSource(declared("avro"), registry), framed, read)
     print(
         f"sources json {found[0]:,.0f}/s, by paths {found[1]:,.0f}/s, with an expression {found[2]:,.0f}/s "
-        f"(goal {GOALS['json']:,}); avro {avro:,.0f}/s (goal {GOALS['avro']:,})",
+        f"in batches {found[3]:,.0f}/s (goal {GOALS['json']:,}); avro {avro:,.0f}/s (goal {GOALS['avro']:,})",
         flush=True,
     )
+
+
+def _encoded(row: dict[str, Any]) -> bytes:
+    return json.dumps(row, separators=(",", ":")).encode()
+
+
+def batch(number: int, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return a record with several predictions."""
+    data = {"rows": [row["data"]["features"] for row in rows],
+            "labels": [row["data"]["output"]["label"] for row in rows]}  # fmt: skip
+    return {**rows[0], "id": f"b{number}", "data": data}
 
 
 def _json(values: Sequence[bytes]) -> list[Any]:
@@ -146,27 +177,51 @@ def _seconds(decode: Any, values: Sequence[bytes]) -> float:
     return time.process_time() - began
 
 
-async def _shape(name: str, source: EventSource, values: Sequence[bytes], decode: Any) -> float:
-    """Print the cost of a shape and return its events per CPU second."""
+async def _shape(name: str, source: EventSource, values: Sequence[bytes], decode: Any, each: int = 1) -> float:
+    """Print the cost of a shape and return its events per CPU second. A record has `each` of them."""
     records: list[Record] = [SourceRecord(i, value) for i, value in enumerate(values)]
-    whole = alone = 0.0
-    for start in range(0, len(records), RUN):
-        part = values[start : start + RUN]
-        if start // RUN % 2:
+    whole, alone, n, together = 0.0, 0.0, 0, max(1, RUN // each)
+    for start in range(0, len(records), together):
+        part = values[start : start + together]
+        if start // together % 2:
             alone += _seconds(decode, part)
         began = time.process_time()
-        run = await source.map(records[start : start + RUN])
+        run = await source.map(records[start : start + together])
         whole += time.process_time() - began
-        assert len(run.predictions) == len(part)
-        if not start // RUN % 2:
+        assert not run.rejected
+        n += len(run.predictions)
+        if not start // together % 2:
             alone += _seconds(decode, part)
-    n = len(records)
     print(
         f"{name}: {n / whole:,.0f}/s, {whole / n * 1e6:.2f} µs an event; decoding alone {alone / n * 1e6:.2f} µs, "
         f"so {whole / alone:.1f} times as much ({len(values[0])} bytes)",
         flush=True,
     )
     return n / whole
+
+
+async def _send(settings: Settings, values: Sequence[bytes]) -> None:
+    """Print what the agent needs for records until Kafka has acknowledged their events, and its events per second."""
+    await ensure_topics(settings)
+    source, n, whole, alone = EventSource(declared("json"), None), len(values), 0.0, 0.0
+    agent = SourceAgent([source], lambda topic, partition: None)
+    async with Producer(settings) as producer:
+        report = SelfReport(settings.group, "benchmark")
+        out = KafkaOutput(producer, settings.prefix, settings.partitions, StreamMetrics(), report)
+        began = time.perf_counter()
+        for start in range(0, n, BATCH_RECORDS):
+            part = values[start : start + BATCH_RECORDS]
+            records: list[Record] = [SourceRecord(start + i, value) for i, value in enumerate(part)]
+            at = time.process_time()
+            await agent.handle(Batch(source.topic, 0, records, start, start + len(part)), out)
+            whole += time.process_time() - at
+            alone += _seconds(_json, part)
+        seconds = time.perf_counter() - began
+    print(
+        f"json, sent to Kafka: {n / whole:,.0f}/s of the CPU, {n / seconds:,.0f}/s by the clock, "
+        f"{whole / alone:.1f} times as much as decoding alone",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
