@@ -52,7 +52,9 @@ def joined_of(node: Mapping[str, Any], steps_of: Any) -> JoinedPaths | None:
     if node["type"] != "function_expression" or node["value"] != "join" or len(node["children"]) != 2:
         return None
     separator, texts = node["children"]
-    if separator["type"] != "literal" or type(separator["value"]) is not str or texts["type"] != "multi_select_list":
+    if separator["type"] != "literal" or texts["type"] != "multi_select_list":
+        return None
+    if not isinstance(separator["value"], str):
         return None
     parts = [_part(child, steps_of) for child in texts["children"]]
     if None in parts or not any(isinstance(part, PathPart) for part in parts):
@@ -62,7 +64,8 @@ def joined_of(node: Mapping[str, Any], steps_of: Any) -> JoinedPaths | None:
 
 def _part(node: Mapping[str, Any], steps_of: Any) -> str | PathPart | None:
     if node["type"] == "literal":
-        return node["value"] if type(node["value"]) is str else None
+        text = node["value"]
+        return text if isinstance(text, str) else None
     converted = node["type"] == "function_expression" and node["value"] == "to_string" and len(node["children"]) == 1
     steps = steps_of(node["children"][0] if converted else node)
     return None if steps is None else PathPart(steps, converted)

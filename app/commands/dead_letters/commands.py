@@ -204,7 +204,7 @@ async def _resend(settings: Settings, wanted: LetterFilter, how: How, progress: 
     known = await known_letters(settings, wanted)
     models = await registry(settings)
     async with source_letters(settings, models) as sources:
-        known.feedback_keys |= await feedback_keys(settings, wanted, known, sources)
+        known.feedback_keys |= await feedback_keys(settings, wanted, known, sources, how.through)
         counting = await counting_of(settings, models, known)
         if not how.dry_run:
             asked_for = {**asdict(wanted), "through": how.through, "again": how.again, "late": how.late}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from app.commands.dead_letters.mending import mended
 from app.commands.dead_letters.reader import KnownLetters, LetterFilter, letters
 from app.commands.dead_letters.source_letters import NOT_OF_TEXT, SourceLetters
-from app.commands.options import CommandError
 from app.core.values.times import believable
 from app.ingest.decoding import UNREADABLE, reason_of, wrong_key
 from app.ingest.predictions import HEARTBEAT
@@ -130,7 +128,7 @@ async def _send(
 
     ready: dict[Topic, list[ReadyLetter]] = {topic: [] for topic in SENT_AGAIN}
     sent: set[int] = set()
-    values = _mended(batch, how.through)
+    values = mended(batch, how.through)
     mapped = await _mapped(batch, values, sources)
     for i, (letter, value) in enumerate(zip(batch, values, strict=True)):
         found = mapped[i] if i in mapped else _ready(settings, letter, value)
@@ -227,29 +225,3 @@ def _half(letter: Letter, value: bytes) -> ReadyLetter | str:
     except UNREADABLE as error:
         return f"still not readable: headers: {field_error(error).partition(':')[0]}"
     return ReadyLetter(letter, inference, inference.id.encode(), value)
-
-
-def _mended(batch: Sequence[Letter], through: str) -> list[bytes | None]:
-    """Return the values to send: unchanged, or as corrected by the program, one line a value."""
-    values = [letter.value for letter in batch]
-    if not through:
-        return values
-    given = [i for i, value in enumerate(values) if value is not None]
-    if not given:
-        return values
-    lines = b"".join(b" ".join((values[i] or b"").splitlines()) + b"\n" for i in given)
-    try:
-        ended = subprocess.run(shlex.split(through), input=lines, stdout=subprocess.PIPE, check=False)
-    except (OSError, ValueError) as error:
-        raise CommandError(f"--through: {error}") from None
-    made = ended.stdout.split(b"\n")
-    if made and not made[-1]:
-        made.pop()
-    if ended.returncode or len(made) != len(given):
-        raise CommandError(
-            f"--through: the program ended with status {ended.returncode} and printed {len(made):,} lines for "
-            f"{len(given):,} values; it must print one for each (an empty one leaves it out). Nothing of them was sent"
-        )
-    for i, line in zip(given, made, strict=True):
-        values[i] = line.strip() or None
-    return values

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from app.commands.dead_letters.mending import mended
 from app.commands.dead_letters.reader import KnownLetters, LetterFilter, letters
 from app.commands.options import CommandError
 from app.settings.secrets import hash_key_of
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from app.settings.settings import Settings
     from app.sources.source import EventSource
 
+TOGETHER = 1000
+"""Dead letters that are mapped at a time."""
 NOT_OF_TEXT = "its source's format is not JSON, which --through cannot mend"
 LEFT_OUT = "its source leaves it out now"
 NO_TIME = "the time of its Kafka record is not known, and its source's mapping has no `time`"
@@ -46,16 +49,26 @@ async def source_letters(settings: Settings, models: ModelsTable) -> AsyncIterat
 
 
 async def feedback_keys(
-    settings: Settings, wanted: LetterFilter, known: KnownLetters, sources: SourceLetters
+    settings: Settings, wanted: LetterFilter, known: KnownLetters, sources: SourceLetters, through: str
 ) -> set[bytes]:
-    """Return the keys of the feedback in the selected letters of sources. Raises CommandError."""
+    """Return the keys of the feedback in the selected letters of sources, whose values `through` corrects.
+
+    Raises CommandError.
+    """
     found: set[bytes] = set()
     if not sources:
         return found
+    waiting: dict[str, list[Letter]] = {}
     async for letter in letters(settings, wanted, known):
-        if sources.carries_feedback(letter.topic) and not letter.counted:
-            (mapped,) = await sources.map(letter.topic, [(letter, letter.value)])
-            found.update(one.key for one in mapped.events if one.topic == FEEDBACK)
+        if not sources.carries_feedback(letter.topic) or letter.counted:
+            continue
+        some = waiting.setdefault(letter.topic, [])
+        some.append(letter)
+        if len(some) >= TOGETHER:
+            found |= await sources.feedback_keys(letter.topic, some, through)
+            some.clear()
+    for topic, some in waiting.items():
+        found |= await sources.feedback_keys(topic, some, through)
     return found
 
 
@@ -109,6 +122,12 @@ class SourceLetters:
     def is_of_text(self, topic: str) -> bool:
         """Return whether all records of the topic are JSON without a header."""
         return all(one.declaration.format == "json" for one in self._by_topic[topic])
+
+    async def feedback_keys(self, topic: str, given: Sequence[Letter], through: str) -> set[bytes]:
+        """Return the keys of the feedback in letters of one topic. Raises CommandError."""
+        values = mended(given, through if self.is_of_text(topic) else "")
+        found = await self.map(topic, [*zip(given, values, strict=True)])
+        return {event.key for one in found for event in one.events if event.topic == FEEDBACK}
 
     async def map(self, topic: str, given: Sequence[tuple[Letter, bytes | None]]) -> list[MappedLetter]:
         """Map letters of one topic, each with the value to read, by every source of the topic.

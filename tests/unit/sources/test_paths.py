@@ -68,7 +68,8 @@ def test_a_join_of_paths_finds_what_the_interpreter_finds(
     documents: list[Any], parts: list[tuple[str, str]], separator: str
 ) -> None:
     text = f"join({separator}, [{', '.join(form.format(part) for form, part in parts)}])"
-    found, wrong = {}, {True: dict[int, str](), False: dict[int, str]()}
+    found: dict[bool, list[Any]] = {}
+    wrong: dict[bool, dict[int, str]] = {True: {}, False: {}}
     for plain, reasons in wrong.items():
         found[plain] = list(CompiledPath.compile(text, plain=plain).column(RunDocuments(documents), "id", reasons))
     assert (found[True], wrong[True]) == (found[False], wrong[False])

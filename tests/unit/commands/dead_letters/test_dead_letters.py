@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.output import dead_letter
+from app.commands.dead_letters.mending import mended
 from app.commands.dead_letters.reader import LetterFilter
-from app.commands.dead_letters.resend import NOT_MENDED, ReadyLetter, _mended, _partition, _ready
+from app.commands.dead_letters.resend import NOT_MENDED, ReadyLetter, _partition, _ready
 from app.commands.dead_letters.resend_checks import AHEAD, LATE, SUPERSEDED, UNREGISTERED, Counting, _reached
 from app.commands.options import CommandError
 from app.core.config.monitoring import Monitoring, Windows
@@ -239,9 +240,9 @@ def values(*given: bytes | None) -> Sequence[Letter]:
 
 def test_a_program_mends_values_line_by_line_and_leaves_out_by_an_empty_one() -> None:
     upper = through("import sys; [print(line.strip().upper()) for line in sys.stdin]")
-    assert _mended(values(b"a", None, b"b\n c", b" "), upper) == [b"A", None, b"B  C", None]
+    assert mended(values(b"a", None, b"b\n c", b" "), upper) == [b"A", None, b"B  C", None]
     assert _ready(SETTINGS, letter(b"x"), None) == NOT_MENDED
-    assert _mended(values(None), upper) == [None]
+    assert mended(values(None), upper) == [None]
 
 
 @pytest.mark.parametrize("program", [
@@ -249,4 +250,4 @@ def test_a_program_mends_values_line_by_line_and_leaves_out_by_an_empty_one() ->
 ])  # fmt: skip
 def test_a_program_that_does_not_do_its_work_sends_nothing(program: str) -> None:
     with pytest.raises(CommandError, match="--through"):
-        _mended(values(b"a", b"b"), program)
+        mended(values(b"a", b"b"), program)

@@ -99,6 +99,14 @@ async def test_a_time_of_the_kafka_record_is_that_of_the_original() -> None:
     assert dict(out.headers)["driftline-timestamp"] == b"1700000000123"
 
 
+async def test_the_keys_of_feedback_are_those_of_the_mended_values() -> None:
+    found, program = sources(declared("feedback")), "sed s/i0/i1/"
+    given = [letter(0, truth=1), letter(2), letter(3, truth=0)]
+    assert await found.feedback_keys("scored", given, "") == {b"i0", b"i3"}
+    assert await found.feedback_keys("scored", given, program) == {b"i1", b"i3"}
+    assert await sources(declared()).feedback_keys("scored", given, "") == set()
+
+
 async def test_a_registry_that_cannot_be_reached_ends_the_command() -> None:
     async with SchemaRegistry("http://127.0.0.1:1") as registry:
         source = EventSource(declared(form="avro"), registry)
