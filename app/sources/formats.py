@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,11 @@ from app.sources.wire_format import (
 
 Reader = Callable[[bytes, int], Any]
 
+UNKNOWN_SECONDS = 1.0
+"""Before a schema that the registry does not have is requested again; it may be registered by then."""
+MOST_UNKNOWN = 10_000
+"""Unknown schemas that are remembered: their names come from records."""
+
 
 @dataclass(slots=True)
 class DecodedRun:
@@ -42,12 +48,16 @@ class DecodedRun:
 class SourceDecoder:
     """Decoder of one source's runs. It gets a schema from the registry when a record first needs it."""
 
-    def __init__(self, source: SourceDeclaration, registry: SchemaRegistry | None) -> None:
+    def __init__(
+        self, source: SourceDeclaration, registry: SchemaRegistry | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Create a decoder. Raises SchemaUnknown if the source's schema file cannot be read."""
+        self._clock = clock
         self._registry = registry
         self._format = source.format
         self._is_framed = source.is_framed
         self._readers: dict[WrittenWith, Reader] = {}
+        self._unknown: dict[WrittenWith, tuple[float, str]] = {}
         self._own: Reader | None = None
         self._wanted: Any = None
         if source.format == "avro" and source.schema_file is not None:
@@ -74,7 +84,6 @@ class SourceDecoder:
         """Decode records in the wire format, each with the schema that it was written with, and add them to `run`."""
         readers: list[Reader | str] = []
         starts: list[int] = []
-        failed: dict[WrittenWith, str] = {}
         for record, value in zip(records, values, strict=True):
             try:
                 written, start = self._written_with(record, value)
@@ -82,12 +91,7 @@ class SourceDecoder:
                 readers.append(str(error))
                 starts.append(0)
                 continue
-            if written not in self._readers and written not in failed:
-                try:
-                    self._readers[written] = await self._reader(written)
-                except SchemaUnknown as error:
-                    failed[written] = f"schema {written.schema}: {error}"
-            readers.append(failed[written] if written in failed else self._readers[written])
+            readers.append(self._readers.get(written) or await self._reader_or_reason(written))
             starts.append(start)
         _add(records, values, readers, starts, run)
 
@@ -99,6 +103,23 @@ class SourceDecoder:
         indexed = self._format == "protobuf"
         header = schema_header(record.headers) if record.headers else None
         return in_value(value, indexed=indexed) if header is None else (in_header(header, indexed=indexed), 0)
+
+    async def _reader_or_reason(self, written: WrittenWith) -> Reader | str:
+        """Return the reader of a schema, or why there is none. An unknown schema is requested once in a second."""
+        until, reason = self._unknown.get(written, (0.0, ""))
+        if self._clock() < until:
+            return reason
+        try:
+            reader = await self._reader(written)
+        except SchemaUnknown as error:
+            if len(self._unknown) >= MOST_UNKNOWN:
+                self._unknown.clear()
+            reason = f"schema {written.schema}: {error}"
+            self._unknown[written] = self._clock() + UNKNOWN_SECONDS, reason
+            return reason
+        self._unknown.pop(written, None)
+        self._readers[written] = reader
+        return reader
 
     async def _reader(self, written: WrittenWith) -> Reader:
         if self._own is not None and self._format == "protobuf":

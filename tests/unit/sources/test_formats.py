@@ -109,6 +109,28 @@ async def test_avro_by_the_schema_of_each_record_which_is_asked_for_once(
     assert registry.requests == []
 
 
+async def test_a_schema_that_is_not_there_yet_is_asked_for_once_a_second(
+    registry: FakeRegistry, asked: SchemaRegistry
+) -> None:
+    now: list[float] = [100.0]
+    number = max(registry.schemas, default=0) + 1
+    decoder = SourceDecoder(source("avro"), asked, lambda: now[0])
+    value = framed(number, avro(CUSTOMER, {"age": 31}))
+    for _ in range(3):
+        (first, second) = reasons(await read(decoder, [value, value]))
+        assert (
+            first
+            == second
+            == f"schema {number}: schema registry {registry.url} has no schema {number}: " + ("Schema not found")
+        )
+    assert registry.requests == [f"/schemas/ids/{number}"]
+    assert registry.register("not-yet", json.dumps({**CUSTOMER, "doc": "new"})) == number
+    now[0] += 1.0
+    assert (await read(decoder, [value])).documents == [{"age": 31}]
+    now[0] -= 1.0
+    assert (await read(decoder, [value])).documents == [{"age": 31}]
+
+
 async def test_schemas_that_a_records_header_names(registry: FakeRegistry, asked: SchemaRegistry) -> None:
     number = registry.register("in-header", json.dumps(CUSTOMER))
     payload, guid = avro(CUSTOMER, {"age": 31}), guid_of(number)
