@@ -73,7 +73,7 @@ async def feedback_keys(
 
 
 @dataclass(slots=True)
-class LetterRecord:
+class OriginalRecord:
     """The record of a dead letter; its offset is the letter's position among those that are mapped together."""
 
     offset: int
@@ -136,7 +136,7 @@ class SourceLetters:
         """
         found = [MappedLetter() for _ in given]
         records: list[Record] = [
-            LetterRecord(i, letter.timestamp or 0, letter.key, value, _headers(letter))
+            OriginalRecord(i, letter.timestamp or 0, letter.key, value, _headers(letter))
             for i, (letter, value) in enumerate(given)
         ]
         for source in self._by_topic[topic]:
