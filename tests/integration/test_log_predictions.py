@@ -346,13 +346,13 @@ def test_a_function_is_logged_with_what_it_was_called_with(
             return result
 
         class Model:
-            @log_predictions(client, features="data", **options)
-            async def predict(self, trace: object, data: object) -> object:
+            @log_predictions(client, **options)
+            async def predict(self, data: object, trace: object) -> object:
                 return result
 
         assert (predict.__name__, predict.__doc__) == ("predict", "Predict.")
         assert predict(dict(given) if isinstance(given, dict) else given) is result
-        assert asyncio.run(Model().predict(None, given)) is result
+        assert asyncio.run(Model().predict(given, None)) is result
         assert client.flush()
         logged = parts(events(found))
         named = [one if len(one) == 4 else (None, *one) for one in expected] * 2

@@ -186,6 +186,7 @@ def test_a_table_that_parquet_has_no_type_for_is_sent_as_lines() -> None:
     for wrong, error, reason in (
         (pd.DataFrame({"a": [1, [2]]}), ValueError, "reference: row 2, column.a: list is no number"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "column 'a' stands there twice"),
+        (pd.DataFrame([[1, 2]], columns=[1, "1"]), ValueError, "column '1' stands there twice"),
         ([1, 2], TypeError, "must be a table .* not list"),
         (Path("absent.csv"), FileNotFoundError, "absent.csv"),
     ):
