@@ -46,8 +46,9 @@ $(BIN)/uv: Makefile
 demo: setup ## watch a model drift, fall, alert and recover; EXIT=1 ends after the summary
 	@$(BIN)/driftline demo $(if $(EXIT),--exit)
 
+# the plugin of Schemathesis, which no unit test needs, is a tenth of the start
 unit: setup ## the unit tests that take less than a second each: no Kafka, browser or database; a minute
-	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-quick} $(BIN)/pytest -n 2 --dist loadfile -m "not slow and not long" tests/unit
+	@HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-quick} $(BIN)/pytest -n 2 --dist loadfile -p no:schemathesis -m "not slow and not long" tests/unit
 
 test: setup tools lint ## lint, types, import rules, all tests; INSTALL=no leaves out what needs programs that are missing
 	@$(BIN)/pytest -n 2 --dist loadfile

@@ -113,6 +113,7 @@ def names_in(world: World) -> set[str]:
     return {"/".join(name.removeprefix("@forgotten ").split("/")[1:3]) for name in world.tables["windows"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarted", [False, True])
 def test_nothing_is_left_of_what_has_stopped_was_registered_anew_or_is_gone(restarted: bool) -> None:
     world = World(SHORT)
@@ -171,6 +172,7 @@ def test_panes_are_kept_until_the_slowest_source_partition_is_beyond_them() -> N
     assert early.isdisjoint(world.counted())
 
 
+@pytest.mark.slow
 def test_a_pane_that_a_lingering_worker_publishes_after_its_deletion_is_deleted_again() -> None:
     world = World(SHORT)
     world.serve(600, VERSION)

@@ -295,6 +295,7 @@ def test_broker_status_without_a_broker_is_exit_status_1(tmp_path: Path) -> None
     assert json.loads(answer.stdout)["running"] is False
 
 
+@pytest.mark.slow
 def test_train_says_what_to_type_next_and_it_can_be_typed(tables: tuple[Path, Path, Path], tmp_path: Path) -> None:
     data, folder = tmp_path / "people.csv", tmp_path / "models" / "town"
     people = pd.read_csv(tables[1]).drop(columns=["prediction", "probability"])

@@ -10,6 +10,8 @@ from app.demo.census import FEATURES, TRUTH, census
 from app.demo.model import DemoModel, train
 from app.demo.story import DAY, DemoStream, Fault, story
 
+pytestmark = pytest.mark.slow  # a model is trained
+
 FAULT = Fault()
 
 

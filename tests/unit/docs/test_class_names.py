@@ -23,6 +23,7 @@ def classes() -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_every_public_class_name_is_unique() -> None:
     twice = {name: modules for name, modules in classes().items() if len(modules) > 1}
     if twice:

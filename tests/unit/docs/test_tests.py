@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import ROOT
 
 TESTS = ROOT / "tests"
@@ -31,6 +33,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_from_a_test_or_a_conftest() -> None:
     found = modules()
     closed = {name for name, path in found.items() if path.name.startswith("test_") or path.name == "conftest.py"}

@@ -201,6 +201,7 @@ narrow_numbers = st.floats(allow_nan=False, allow_infinity=False, width=32).filt
 )
 
 
+@pytest.mark.slow
 @given(st.lists(narrow_numbers, min_size=2, max_size=40))
 def test_float32_beside_float64_is_the_same_number(values: list[float]) -> None:
     wide = [float(str(np.float32(v))) for v in values]
@@ -213,6 +214,7 @@ def test_float32_beside_float64_is_the_same_number(values: list[float]) -> None:
         assert found.statistic == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_chunks_do_not_change_what_a_cell_means(suffix: str, tmp_path: Path) -> None:
     table: list[Row] = [

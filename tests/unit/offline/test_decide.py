@@ -123,6 +123,7 @@ def test_windows_last_as_long_as_any_row_can_be_seen() -> None:
     assert found == {60.0: [5.0, 59.9], 120.0: [5.0, 59.9, 60.0], 180.0: [60.0], 300.0: [250.0], 360.0: [250.0]}
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.integers(0, 400_000), min_size=1, max_size=30),
     st.sampled_from([0.1, 0.3, 1.0, 7.5, 60.0]),

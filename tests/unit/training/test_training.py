@@ -82,6 +82,7 @@ def test_what_is_left_is_served_and_registered_with_the_metrics_that_were_told(
     assert run_of(trained, "churn", "3", "customers.csv", sha256).metrics == told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", ["trees", "linear"])
 def test_categories_are_encoded_by_the_model_so_that_it_takes_texts_and_keeps_unknown_apart_from_missing(
     tmp_path: Path, estimator: Estimator

@@ -75,6 +75,7 @@ def test_the_figure_is_the_auc_of_the_rows_held_out_and_no_other() -> None:
     assert concerns(train(table(learnt=learnt), PLAN)) == set()
 
 
+@pytest.mark.slow
 def test_leaks_of_many_classes_of_numbers_and_of_few_rows() -> None:
     classes = RNG.choice(["a", "b", "c"], N)
     codes = pd.Series(classes).map({"b": 1.0, "c": 2.0, "a": 3.0})
@@ -185,6 +186,7 @@ def test_baselines_that_cannot_fall_are_named_with_what_can_be_judged() -> None:
     assert "no better than its mean" in str(warning)
 
 
+@pytest.mark.slow
 def test_warnings_types_and_examples_are_in_the_metadata_and_the_loaded_model_answers_as_they_say(
     tmp_path: Path,
 ) -> None:

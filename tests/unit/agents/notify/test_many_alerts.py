@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from app.alerting.notify.channel import Permanent, Retryable
 from app.alerting.notify.retry_policy import RetryPolicy
 from app.alerting.notify.routing import Policy, Routing
@@ -58,6 +60,7 @@ async def test_each_route_and_channel_has_its_own_and_channels_of_incidents_have
     assert (len(pager.told), len(log.told)) == (90, 90)
 
 
+@pytest.mark.slow
 async def test_what_comes_late_is_in_the_next_digest_and_few_are_sent_one_by_one() -> None:
     slack = StubChannel("slack")
     worker = many(slack)

@@ -170,6 +170,7 @@ async def messages(tmp_path: Path) -> AsyncIterator[dict[str, dict[str, list[str
     logger.setLevel(level)
 
 
+@pytest.mark.slow
 async def test_every_channel_says_what_it_said(messages: dict[str, dict[str, list[str]]]) -> None:
     texts = {file: "\n".join(_sections(messages, file)) for file in FILES}
     if directory := os.environ.get("GOLDEN_IN_FULL"):

@@ -54,6 +54,7 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("categories", "law", "n", "m"), CASES)
 def test_p_values_are_those_of_ten_thousand_permutations(categories: int, law: str, n: int, m: int) -> None:
     rng = np.random.default_rng([categories, n, m])

@@ -157,6 +157,7 @@ def test_truth_that_comes_late_fires_and_resolves_by_the_newest_that_has_come() 
 PANE = st.tuples(st.integers(0, 4), st.integers(0, 2), st.integers(0, 2))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.lists(PANE, min_size=1, max_size=90), st.integers(0, 89), PANE, st.integers(0, 20), st.integers(0, 12))
 def test_truth_by_blocks_is_a_plain_recount_as_it_changes_and_when_the_rest_is_forgotten(

@@ -90,6 +90,7 @@ def test_calm_hours_are_silent_once_it_is_learned_what_is_usual(profile: Profile
     assert state.until == START + LEARNED * DAY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "hours"), [("hour", 24), ("distance", 16), ("delay", 12)])
 def test_a_wrong_unit_is_found_by_what_was_learned(
     profile: Profile, live: pd.DataFrame, learned: dict[str, bytes], name: str, hours: int

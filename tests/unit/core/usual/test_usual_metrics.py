@@ -73,6 +73,7 @@ def weather() -> tuple[Profile, Rows]:
     return profile_of(rows), rows
 
 
+@pytest.mark.slow
 def test_what_is_usual_is_no_less_than_the_worst_windows_of_the_reference(weather: tuple[Profile, Rows]) -> None:
     profile, rows = weather
     worst = {"accuracy": 0.0, "log_loss": 0.0}
