@@ -85,6 +85,12 @@ class _At:
         return self.p_value < SUSPECT and self.beyond < BEYOND
 
 
+def judges_metrics(profile: Profile, monitoring: Monitoring) -> bool:
+    """Return whether any metric is judged over the newest panes with truth."""
+    switched_off = levels_of(monitoring, 1, 1) is None or monitoring.performance.policy != "decision"
+    return not switched_off and bool(profile.baseline)
+
+
 def judge_metrics(
     profile: Profile, layout: OutcomeLayout, panes: Sequence[TruthPane], coverage: float, monitoring: Monitoring
 ) -> PaneMetricScales | None:
@@ -92,8 +98,7 @@ def judge_metrics(
 
     `coverage`: the share of all known predictions that have truth.
     """
-    switched_off = levels_of(monitoring, 1, 1) is None or monitoring.performance.policy != "decision"
-    if switched_off or not panes or not profile.baseline:
+    if not panes or not judges_metrics(profile, monitoring):
         return None
     lengths = list(accumulate(one.panes for one in panes))
     wanted = dict.fromkeys(bisect_left(lengths, span) + 1 for span in spans_of(lengths[-1]))

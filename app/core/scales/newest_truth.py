@@ -25,18 +25,22 @@ class Truth:
 
     panes: list[TruthPane]
     source: int
-    _end: int
-    _limit: _Limit
+    _end: int = 0
+    _limit: _Limit | None = None
 
     @property
     def needed(self) -> int:
         """Return the oldest pane that this truth needs, or that a later end's truth needs."""
-        if not self.panes:
+        if not self.panes or self._limit is None:
             return self._end
         oldest = self._end - self.panes[-1].age + 1
         start = oldest // self._limit.length * self._limit.length
         needed = start if self._limit.beyond < start else max(start, self._limit.oldest)
         return min(needed, oldest)
+
+
+NO_TRUTH = Truth([], 0)
+"""Stands for the truth where no metric is judged by it."""
 
 
 def newest_truth(

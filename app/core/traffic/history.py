@@ -9,8 +9,9 @@ from math import ceil
 
 import numpy as np
 
-from app.core.reference.layout import Floats
+from app.core.reference.layout import Floats, Integers
 
+Times = float | Floats
 SLOT = 1_800.0
 """Minimum length of a slot in seconds; a slot has a whole number of panes."""
 KEPT = 8 * 86_400.0 + 43_200.0
@@ -29,11 +30,14 @@ class TrafficHistory:
         self.slot = slot
         self._counts: dict[int, int] = {}
         self._most = ceil(KEPT / slot)
+        self._arrays: tuple[Integers, Floats] | None = None
+        """The ascending slots and their counts; None after a change."""
 
     def add(self, at: float, n: int) -> None:
         """Count n predictions of the pane that begins at a time, in epoch seconds; a negative n subtracts them."""
         if not n:
             return
+        self._arrays = None
         place = int(at // self.slot)
         self._counts[place] = self._counts.get(place, 0) + n
         if len(self._counts) > self._most:
@@ -64,19 +68,25 @@ class TrafficHistory:
 
         `later(at)`: how many of the slot that begins at `at` came after `end`.
         """
-        places = [place for place in sorted(self._counts) if place * self.slot < end]
-        if not places:
+        slots, counted = self._sorted()
+        stop = int(np.searchsorted(slots * self.slot, end))
+        if not stop:
             return NOTHING
-        last = places[-1]
-        places = [place for place in places if place > last - self._most]
-        first = places[0]
+        last = int(slots[stop - 1])
+        start = int(np.searchsorted(slots, last - self._most, side="right"))
+        first = int(slots[start])
         counts = np.zeros(last - first + 1)
-        for place in places:
-            counts[place - first] = self._counts[place] - (
-                later(place * self.slot) if (place + 1) * self.slot > end else 0
-            )
+        counts[slots[start:stop] - first] = counted[start:stop]
+        if (last + 1) * self.slot > end:
+            counts[-1] -= later(last * self.slot)
         edges = np.append(np.arange(first, last + 1) * self.slot, min((last + 1) * self.slot, end))
         return Arrived(edges, np.concatenate(([0.0], counts.cumsum())))
+
+    def _sorted(self) -> tuple[Integers, Floats]:
+        if self._arrays is None:
+            slots = np.array(sorted(self._counts), np.int64)
+            self._arrays = slots, np.array([self._counts[slot] for slot in slots.tolist()], np.float64)
+        return self._arrays
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,10 +101,12 @@ class Arrived:
         """Return the time from which on anything is known, in epoch seconds."""
         return float(self.edges[0])
 
-    def between(self, start: float, end: float) -> float:
-        """Return how many came between two times."""
-        low, high = np.interp([start, end], self.edges, self.totals)
-        return float(high - low)
+    def between(self, start: Times, end: Times) -> Floats:
+        """Return how many came between two times; of arrays between each pair."""
+        return self._until(end) - self._until(start)
+
+    def _until(self, times: Times) -> Floats:
+        return np.asarray(np.interp(times, self.edges, self.totals), np.float64)
 
 
 NOTHING = Arrived(np.asarray([np.inf]), np.asarray([0.0]))

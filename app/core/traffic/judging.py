@@ -119,10 +119,11 @@ def _of_days(
         shift = max(pane, 1_800.0)
         if arrived.since > start - back - LEVEL - shift:
             continue
-        came = min(arrived.between(start - back + by, end - back + by) for by in (-shift, 0.0, shift))
-        if level:
-            then = arrived.between(start - back - LEVEL, start - back)
-            now = arrived.between(start - LEVEL, start)
+        shifted = np.array([-shift, 0.0, shift]) - back
+        came = float(arrived.between(start + shifted, end + shifted).min()) if end > start else 0.0
+        if level and came:
+            starts = np.array([start - back, start])
+            then, now = arrived.between(starts - LEVEL, starts).tolist()
             came *= min(1.0, now / then) if then else 1.0
         found.append((day, came))
     return tuple(day for day, _ in found), min((came for _, came in found), default=0.0)
@@ -163,7 +164,7 @@ def _drop(seen: TrafficSeen, span: int, drop: float, level: float) -> Volume | N
     days, expected = _of_days(seen.arrived, start, seen.end, pane)
     if days:
         shown = min(before, _of_days(seen.arrived, start, seen.end, pane, level=False)[1])
-        mean = seen.arrived.between(start - DAY, start) * span * pane / DAY
+        mean = float(seen.arrived.between(start - DAY, start)) * span * pane / DAY
         left = (1.0 - drop) * min(1.0, expected / mean) ** 2 if mean else 0.0
     else:
         shown, left = float(before), 1.0 - drop
@@ -177,7 +178,8 @@ def _drop(seen: TrafficSeen, span: int, drop: float, level: float) -> Volume | N
 
 def _fell(others: Integers, span: int, recent: int, drop: float) -> bool:
     """Return whether the newest panes have fewer than any others before, by half of a drop and by more than chance."""
-    least = int(np.convolve(others, np.ones(span, np.int64), "valid").min())
+    running = np.concatenate([[0], np.cumsum(others)])
+    least = int((running[span:] - running[:-span]).min())
     before, share = int(others.sum()), span / (span + len(others))
     if recent >= least or recent > (1.0 - drop / 2) * before * span / len(others):
         return False

@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from math import ceil
 from zlib import crc32
 
-import numpy as np
-
 from app.core.config.monitoring import MOST_SILENT, REACH, Monitoring
 from app.core.evaluation.decision import drift_decision, performance_decision
 from app.core.evaluation.results import DriftDecision, PaneMetricScales, PerformanceDecision, Traffic
 from app.core.join.state import MICROSECONDS, NEVER
 from app.core.panes.outcomes import outcome_layout
 from app.core.panes.pane import Pane, merge
+from app.core.panes.row_counts import RowCounts
 from app.core.panes.slices import Partial, Slice, Slices, drop, held_up_to, newest_slices, rows_of, source_of, sums_of
 from app.core.reference.layout import Layout, layout_of
 from app.core.reference.profile import Profile
@@ -22,8 +21,8 @@ from app.core.reference.usual import ReferenceUsual
 from app.core.scales.blocks import MOST_ROWS, Blocks, Older
 from app.core.scales.judging import judge_scales
 from app.core.scales.levels import traffic_level
-from app.core.scales.metrics import judge_metrics
-from app.core.scales.newest_truth import Truth, newest_truth
+from app.core.scales.metrics import judge_metrics, judges_metrics
+from app.core.scales.newest_truth import NO_TRUTH, Truth, newest_truth
 from app.core.scales.reach import Reach, oldest_needed, reach_of
 from app.core.scales.suffixes import suffixes_of
 from app.core.scales.truth_blocks import TruthBlocks
@@ -109,6 +108,7 @@ class ModelWindows:
         self._progress: dict[int, tuple[int, int, bool]] = {}
         self._settled: dict[int, int] = {}
         self._rows = {"input": 0, "outcome": 0}
+        self._counts = {"input": RowCounts(), "outcome": RowCounts()}
         slot = slot_of(monitoring.windows.pane)
         self.past = TrafficHistory(slot)
         """Predictions of the last days in panes that were dropped."""
@@ -170,6 +170,7 @@ class ModelWindows:
         if more is None:
             return True
         self._rows[kind] += more
+        self._counts[kind].add(pane, more)
         self._first_held, self._last_held = min(self._first_held, pane), max(self._last_held, pane)
         self._truth_blocks.changed(pane)
         if kind == "input":
@@ -266,14 +267,14 @@ class ModelWindows:
             self.look(end - self.learning.columns.lag, self._final(end))
             self._judged = max(self._judged, end)
         traffic = self._traffic(end) if self.live else None
-        if not any(map(self._predictions, range(end - self.panes + 1, end + 1))):
+        if not self._counts["input"].sum(end - self.panes + 1, end):
             return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic, self.panes)
         profile, layout = self._rule(end)
         reach = self._reach(end)
         newest = self._newest_slices(self._inputs, end, reach.scales)
-        before = self._older(end, reach)
-        if profile.usual is None:  # days and weeks are judged where their usual effects are known
-            before = Older(held=before.held)
+        # days and weeks are judged where their usual effects are known
+        held = end - min(self._oldest, end) + 1
+        before = Older(held=held) if profile.usual is None else self._older(end, reach)
         drift_source = source_of(newest) ^ before.source
         outcomes = self._newest_slices(self._outcomes, end, reach.window)
         usual = {pane: one for pane, one in outcomes.items() if pane > end - self.panes}
@@ -283,7 +284,8 @@ class ModelWindows:
         truth, truth_source = None, 0 if known is None else known[2]
         judged = known is not None and known[1] == performance_source
         if not judged or end == self.latest:  # the truth of older windows is not judged any more
-            truth = self._truth(end, int(self.monitoring.windows.retention // self.monitoring.windows.pane), whole)
+            late = int(self.monitoring.windows.retention // self.monitoring.windows.pane)
+            truth = self._truth(end, late, whole) if judges_metrics(profile, self.monitoring) else NO_TRUTH
             truth_source = crc32(repr((source_of(outcomes), truth.source)).encode())
             judged = judged and known is not None and known[2] == truth_source
         drift, performance = None, None
@@ -480,15 +482,15 @@ class ModelWindows:
         """Judge the traffic up to a pane; None before any prediction."""
         pane = self.monitoring.windows.pane
         most = max(REACH * self.panes, most_panes(self.panes, pane))
-        held, slices = range(max(self._oldest, end - most + 1), end + 1), self._inputs
-        counts = np.fromiter((slices[one].n if one in slices else 0 for one in held), np.int64, len(held))
+        rows = self._counts["input"]
+        counts = rows.between(max(self._oldest, end - most + 1), end)
         if not counts.any():
             return None
         in_slot = round(self._arrived.slot / pane)
 
         def later(at: float) -> int:
             first = round(at / pane)
-            return sum(map(self._predictions, range(max(end + 1, first), min(self._newest + 1, first + in_slot))))
+            return rows.sum(max(end + 1, first), min(self._newest, first + in_slot - 1))
 
         arrived = self._arrived.until((end + 1) * pane, later)
         level = traffic_level(self.monitoring, len(spans(self.panes, pane)) + 1) or CHANCE
@@ -497,9 +499,7 @@ class ModelWindows:
         return replace(found, coverage=self._coverage(end - self.panes))
 
     def _coverage(self, end: int) -> float:
-        panes = range(end - self.panes + 1, end + 1)
-        asked = sum(self._predictions(pane) for pane in panes)
-        answered = sum(rows_of(self._outcomes, pane) for pane in panes)
+        asked, answered = (self._counts[kind].sum(end - self.panes + 1, end) for kind in ("input", "outcome"))
         return min(1.0, answered / asked) if asked else 0.0
 
     def forget(self) -> list[Partial]:
@@ -565,7 +565,9 @@ class ModelWindows:
         gone: list[Partial] = []
         for kind, slices in (("input", self._inputs), ("outcome", self._outcomes)):
             panes = held_up_to(slices, self._first_held, newest)
-            self._rows[kind] -= sum(rows_of(slices, pane) for pane in panes)
+            for pane in panes:
+                self._rows[kind] -= slices[pane].n
+                self._counts[kind].add(pane, -slices[pane].n)
             for pane in panes if kind == "input" else ():
                 self._blocks.changed(pane)
                 self.past.add(pane * self.monitoring.windows.pane, self._predictions(pane))

@@ -22,17 +22,19 @@ class RunningSum:
 
     def of(self, panes: Mapping[int, Pane]) -> Pane:
         """Return the sum of these panes, each by its place; a changed pane must be another object."""
-        for place, pane in list(self._panes.items()):
-            if panes.get(place) is not pane:
-                self._add(pane, -1)
-                del self._panes[place]
+        names: Names = {}
         for place, pane in panes.items():
-            if place not in self._panes:
+            known = self._panes.get(place)
+            if known is not pane:
+                if known is not None:
+                    self._add(known, -1)
                 self._add(pane, 1)
                 self._panes[place] = pane
-        names: Names = {}
-        for pane in panes.values():  # names are capped in their order, and cannot be subtracted again
-            add_names(names, pane.names)
+            if pane.names:  # names are capped in their order, and cannot be subtracted again
+                add_names(names, pane.names)
+        if len(self._panes) > len(panes):
+            for place in [place for place in self._panes if place not in panes]:
+                self._add(self._panes.pop(place), -1)
         return Pane.of(self._n, self._vector, self._sums.copy(), names)
 
     def _add(self, pane: Pane, sign: int) -> None:

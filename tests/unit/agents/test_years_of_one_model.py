@@ -23,6 +23,8 @@ from topics.events import AnyReport
 
 VERSION, OTHER, THIRD, FOURTH = VERSIONS
 
+MOST_KNOWN = 20_000
+"""Decisions that are remembered."""
 SHORT = Windows(panes=1, retention=600.0, longest=60.0)
 
 
@@ -37,8 +39,11 @@ def judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
         def decided(*args: object) -> object:
             panes = [(p.n, p.indices.tobytes(), p.counts.tobytes(), p.sums.tobytes(), repr(p.names)) for p in args
                      if isinstance(p, Pane)]  # fmt: skip
-            key = (name, tuple(panes), *(id(arg) for arg in args if not isinstance(arg, Pane)))
+            others = (arg for arg in args if not isinstance(arg, Pane))
+            key = (name, tuple(panes), *(arg if isinstance(arg, float) else id(arg) for arg in others))
             if key not in known:
+                if len(known) >= MOST_KNOWN:
+                    known.clear()
                 known[key] = decide(*args), args
             return known[key][0]
 
@@ -82,7 +87,10 @@ def serve_whatever_dies(world: World, seconds: int, deaths: list[int]) -> None:
     ],
 )
 def test_panes_of_52_retentions_are_no_more_than_those_of_some(windows: Windows, step: int) -> None:
-    """A pane a minute; a retention is a week by default, so 52 of them are a year."""
+    """A pane a minute; a retention is a week by default, so 52 of them are a year (about an hour of CPU).
+
+    In that case the topic has 36,064 records after 10 days, 43,128 after 12 and 37,170 after 15.
+    """
     world = World(windows)
     week = round(windows.retention)
     deaths = [world.rng.randrange(200) if world.rng.random() < 0.3 else 1 << 60 for _ in range(52 * week // step)]

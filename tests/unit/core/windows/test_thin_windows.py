@@ -16,7 +16,8 @@ from app.alerting.rules.lifecycle import RuleState, Transition, step
 from app.alerting.rules.model_rules import rule_of, verdicts_of
 from app.core.config.monitoring import Alerting, DriftThresholds, Monitoring, Windows
 from app.core.join.state import MICROSECONDS
-from app.core.panes.slices import Slice, Slices
+from app.core.panes.pane import Pane
+from app.core.panes.slices import Slice, Slices, rows_of
 from app.core.reference.layout import layout_of
 from app.core.scales.reach import Reach, oldest_needed, reach_of
 from app.core.windows.model_windows import Evaluated, ModelWindows
@@ -110,6 +111,8 @@ def test_forgetting_changes_nothing_and_the_report_says_what_it_covers(sizes: li
         assert found.panes == 3 or sum(sizes[first + 1 : pane + 1]) < 20 <= found.drift.n
         report = drift_report(going, FIRST + pane, found.drift, 1, NOW, found.panes)
         assert (report.window_end - report.window_start).total_seconds() == 60.0 * found.panes
+    counted = going._counts["input"].between(FIRST, FIRST + len(sizes)).tolist()
+    assert counted == [rows_of(going._inputs, FIRST + pane) for pane in range(len(sizes) + 1)]
 
 
 def alerts_of(
@@ -155,3 +158,22 @@ def test_a_model_with_80_predictions_an_hour_is_judged() -> None:
         assert abs(first.started_at / 60 - FIRST - start) <= 5  # the change point
         assert end < over < end + 540
     assert all(pane >= start for changes in turned.values() for pane, _ in changes)  # nothing while all was calm
+
+
+def test_truth_before_the_window_makes_no_report_where_no_metric_has_a_baseline() -> None:
+    windows = windows_of(Monitoring(windows=Windows(pane=60.0, panes=3, longest=4800.0)))
+    rng, size = np.random.default_rng(0), windows.outcome_layout.size
+    assert not PROFILE.baseline
+    for pane in range(8):
+        windows.add("input", FIRST + pane, 0, 1, pane_of(LAYOUT, rows(rng, 100)))
+    closed(windows, 8)
+    end = windows.latest
+    first = windows.evaluate(end)
+    assert first is not None
+    assert first.performance is not None
+    known = first.drift_source, first.performance_source, first.truth_source
+    one = Pane(1, np.array([size - 1], np.int32), np.ones(1, np.int64), np.zeros(0, np.int64))
+    windows.add("outcome", FIRST + 1, 0, 1, one)
+    again = windows.evaluate(end, known)
+    assert again is not None
+    assert (again.drift, again.performance) == (None, None)
