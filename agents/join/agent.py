@@ -82,6 +82,7 @@ class JoinAgent(Agent):
         successor: Output | None = None,
         halt_alerts: HaltAlerts | None = None,
         published: Callable[[Sequence[PaneEvent]], None] = lambda events: None,
+        learns: Callable[[str, str], bool] = lambda model, version: False,
     ) -> None:
         """Create the agent.
 
@@ -89,7 +90,8 @@ class JoinAgent(Agent):
 
         `rekey` sends records to the partition of their key, of `partitions`; 0: no record is checked. `intake` notes
         and reports what is not counted. `halt_alerts` are the alerts about halted partitions. `published` is called
-        with panes and progress that Kafka has acknowledged.
+        with panes and progress that Kafka has acknowledged. `learns`: whether a model version learns its reference;
+        its predictions are left out, and are no dead letters.
 
         `successor` drains: another prefix takes the place of this one. The successor gets every pane of this prefix,
         and the feedback that matches no prediction here.
@@ -102,7 +104,7 @@ class JoinAgent(Agent):
         self._epoch = epoch
         self._checkpoint_seconds = checkpoint_seconds
         self._now = now
-        self._taking = BatchIntake(self._models, now, partitions)
+        self._taking = BatchIntake(self._models, now, partitions, learns)
         self._rekey = rekey
         self._sources: dict[int, JoinPartition] = {}
         self._forgotten = 0

@@ -55,11 +55,19 @@ class BatchIntake:
     `partitions`: the number of the topics' partitions; 0: every record belongs to the partition that has it.
     """
 
-    def __init__(self, models: ModelIndex, now: Callable[[], float], partitions: int) -> None:
+    def __init__(
+        self,
+        models: ModelIndex,
+        now: Callable[[], float],
+        partitions: int,
+        learns: Callable[[str, str], bool] = lambda model, version: False,
+    ) -> None:
+        """Create the intake. `learns`: whether a model version learns its reference; its predictions are left out."""
         self._models = models
+        self._learns = learns
         self._now = now
         self._partitions = partitions
-        self._columns = PredictionColumns(models.watched, models.number_of)
+        self._columns = PredictionColumns(models.watched, models.number_of, learns)
         self._fields_of_predictions = UnknownFieldsLog(PREDICTIONS.name, PredictionEvent)
         self._fields_of_feedback = UnknownFieldsLog(FEEDBACK.name, FeedbackEvent)
 
@@ -141,6 +149,8 @@ class BatchIntake:
             return [beat]
         await self._models.look_up([(beat.model, beat.model_version)])
         number = self._models.number_of(beat.model, beat.model_version)
+        if number is None and self._learns(beat.model, beat.model_version):
+            return []
         if number is None:
             return [Rejected(record, unregistered(beat.model, beat.model_version), True)]
         ahead = self._models.watched[number].windows.ahead

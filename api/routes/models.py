@@ -18,6 +18,7 @@ from app.read_model.report_store import MAX_WINDOWS, Role
 from app.read_model.reports_table import ModelReports
 from app.read_model.summary import ModelSummary, life_of, summaries_of, summary_of
 from app.read_model.timeline import timeline_of
+from app.registration.versions_table import learning_words
 from topics.events import DriftReport
 
 router = APIRouter()
@@ -107,13 +108,17 @@ def summary(services: Services, model: str, version: str) -> ModelSummary:
 def _known(request: Request, services: Services, model: str, version: str) -> ModelReports:
     loaded(services)
     key = (model, version)
-    if key not in services.reports.findings and key not in services.models:
+    is_known = key in services.reports.findings or key in services.models
+    if not is_known and life_of(services.models, services.versions, model, version) is None:
         raise unregistered(request, services, model, version)
     return services.reports.of(model, version)
 
 
 def unregistered(request: Request, services: Services, model: str, version: str) -> Problem:
     """Return problem 404 of a model version that is not registered, with those that the key may read."""
+    life = life_of(services.models, services.versions, model, version)
+    if life is not None and (words := learning_words(life)):
+        return Problem(404, f"{model} {version} is not registered yet: {words}")
     its = [one for one in sorted(services.models) if caller_of(request).is_for(one[0])]
     known = ", ".join(" ".join(one) for one in its[:LISTED])
     is_known = f"registered: {known}" if known else "nothing is registered"

@@ -20,6 +20,8 @@ from api.intake.publish import count_warnings, publish
 from api.intake.unregistered import unregistered_lines
 from api.services import Services, Serving
 from app.kafka.errors import BrokerUnavailable
+from app.read_model.summary import life_of
+from app.registration.versions_table import learning_words
 from topics.events import PredictionEvent, utc_now
 from topics.registry import PREDICTIONS
 
@@ -98,11 +100,18 @@ async def _sent(services: Services, found: Items[IncomingPrediction], caller: Pr
 
 
 async def _unregistered(services: Services, events: Sequence[PredictionEvent]) -> Counter[tuple[str, str]]:
-    """Return the number of events of each unregistered model version; empty where that cannot be found out."""
+    """Return the number of events of each unregistered model version; empty where that cannot be found out.
+
+    A version that learns its reference is not among them: its predictions are used.
+    """
     models = services.models
     counts = Counter((event.model, event.model_version) for event in events)
-    if not services.loaded or all(models.get(*version) for version in counts):
+
+    def is_known(version: tuple[str, str]) -> bool:
+        return models.get(*version) is not None or bool(learning_words(life_of(models, services.versions, *version)))
+
+    if not services.loaded or all(map(is_known, counts)):
         return Counter()
     with contextlib.suppress(BrokerUnavailable):  # the events are in Kafka already: the known registrations have to do
         await models.catch_up()
-    return Counter({version: n for version, n in counts.items() if models.get(*version) is None})
+    return Counter({version: n for version, n in counts.items() if not is_known(version)})

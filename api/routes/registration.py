@@ -66,7 +66,7 @@ class VersionRegistration(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     model_version: str
     registered_at: datetime
-    status: Literal["registered", "serving", "retired"]
+    status: Literal["registered", "serving", "retired", "learning"]
     since: datetime | None
     reason: str
     profile_id: str

@@ -176,6 +176,7 @@ function featureRow({ role, found, since, recent }, route, chosen) {
 }
 
 function waiting(route, summary) {
+  if (summary && summary.learning) return empty("waiting", "Learning the reference", `This version is not judged yet: ${summary.not_judged}.`);
   const window = summary && !none(summary.window_seconds) ? ` A window of this model lasts ${Math.round(summary.window_seconds / 60) || "less than 1"} min.` : "";
   const call = `curl ${location.origin}/predictions -H 'content-type: application/json' -d '{\n  "model": ${JSON.stringify(route.model)}, "model_version": ${JSON.stringify(route.version)},\n  "features": {…}, "prediction": 1, "probability": 0.8}'`;
   return empty("waiting", "Waiting for the first window", `The model is registered. As soon as predictions arrive and the first pane of time has passed, drift and performance stand here.${window}`,

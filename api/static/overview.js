@@ -32,7 +32,7 @@ function worstFirst(a, b) {
 function inWords(all) {
   const models = all.filter((m) => m.state !== "retired");
   const bad = models.filter((m) => ["alerting", "degraded", "drifting"].includes(m.state)).length;
-  const blind = models.filter((m) => m.not_judged_since).length;
+  const blind = models.filter((m) => m.not_judged_since || m.state === "learning").length;
   const unjudged = blind ? `, ${count(blind)} not judged` : "";
   return bad ? `${count(bad)} of ${plural(models.length, "model version")} ${bad === 1 ? "needs" : "need"} attention${unjudged}`
     : `${plural(models.length, "model version")}, ${blind ? `${count(blind)} not judged` : "none needs attention"}`;

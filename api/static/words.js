@@ -2,7 +2,7 @@
 
 export const LEVELS = ["info", "warning", "error", "critical"]; // of alerts, the mildest first
 export const STATES = {
-  alerting: "alert", degraded: "degraded", drifting: "drifting", insufficient: "not judged", waiting: "waiting", healthy: "healthy", retired: "retired",
+  alerting: "alert", degraded: "degraded", drifting: "drifting", insufficient: "not judged", learning: "learning", waiting: "waiting", healthy: "healthy", retired: "retired",
 };
 const METRICS = {
   accuracy: "Accuracy", precision: "Precision", recall: "Recall", f1: "F1", roc_auc: "ROC AUC", log_loss: "Log loss", brier: "Brier score",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -115,7 +116,8 @@ def _key(report: AnyReport) -> tuple[str, str, float]:
 
 
 async def _show(settings: Settings, wanted: _Wanted, last: int | None, *, follow: bool, as_json: bool) -> None:
-    from app.commands.topic_reader import check_registered, events
+    from app.commands.topic_reader import check_registered, events, learning
+    from app.registration.versions_table import learning_words
     from topics.registry import REPORTS
 
     live = False
@@ -128,6 +130,8 @@ async def _show(settings: Settings, wanted: _Wanted, last: int | None, *, follow
         live = True
         if not wanted.newest:
             await check_registered(settings, wanted.model, wanted.version)
+            for life in await learning(settings, wanted.model, wanted.version):
+                print(f"{life.model} {life.model_version}: {learning_words(life)}", file=sys.stderr, flush=True)
             if not as_json:
                 print("no reports yet", flush=True)
         _print(_windows(wanted.newest.values(), last), as_json)

@@ -25,6 +25,8 @@ PARTIAL = (
 class _Version(msgspec.Struct):
     model: str
     model_version: str
+    state: str = ""
+    not_judged: str = ""
 
 
 class _Models(msgspec.Struct):
@@ -52,7 +54,9 @@ def reports_over_http(
         named = model if version is None else f"{model} version {version}"
         raise CommandError(f"{named} is not registered: correct the name, or register it with `driftline register`")
     for one in versions:
-        yield from _read(client, model, one, kinds, MOST_WINDOWS)
+        if one.state == "learning":
+            print(f"{model} {one.model_version}: {one.not_judged}", file=sys.stderr, flush=True)
+        yield from _read(client, model, one.model_version, kinds, MOST_WINDOWS)
     yield None
     for change in changes:
         if change.kind == "heartbeat":
@@ -63,9 +67,9 @@ def reports_over_http(
                 yield from _read(client, model, its_version, kinds, NEWEST)
 
 
-def _versions(client: ApiClient, model: str, version: str | None) -> list[str]:
+def _versions(client: ApiClient, model: str, version: str | None) -> list[_Version]:
     found = client.get("/models", _Models).models
-    return [one.model_version for one in found if one.model == model and version in (None, one.model_version)]
+    return [one for one in found if one.model == model and version in (None, one.model_version)]
 
 
 def _read(

@@ -29,6 +29,7 @@ def retire(
     The version is no longer on the dashboard's first page and in `driftline top` (--state retired shows it). Its
     predictions are still counted, and its reports still made. Registering it again, or --undo, restores monitoring. A
     version that a newer version has replaced in traffic is retired automatically, until it gets predictions again.
+    A version that learns its reference learns no more.
 
     \b
     Examples:
@@ -50,12 +51,12 @@ def retire(
 async def _retire(settings: Settings, model: str, version: str, reason: str, *, undo: bool) -> VersionEvent | None:
     """Check that the version is registered, then send the record. Raises CommandError where it is not registered."""
     from app.commands.audited import AuditedChange, audited
-    from app.commands.topic_reader import registry, unregistered
+    from app.commands.topic_reader import learning, registry, unregistered
     from app.registration.retiring import retired, send_restored, send_retired
     from topics.registry import VERSIONS
 
     models = await registry(settings)
-    if not models.is_registered(model, version):
+    if not models.is_registered(model, version) and not await learning(settings, model, version):
         raise unregistered(models, model, version)
     event = None if undo else retired(model, version, reason, datetime.now(UTC))
     change = AuditedChange(

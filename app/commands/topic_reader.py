@@ -18,7 +18,9 @@ from app.kafka.consumer import Consumer
 from app.kafka.errors import words_of
 from app.kafka.global_table import FollowedTopic
 from app.registration.models_table import ModelsTable, RegisteredModel
+from app.registration.versions_table import Registered, VersionsTable
 from app.settings.settings import Settings
+from topics.events import VersionEvent
 from topics.registry import Topic
 
 T = TypeVar("T")
@@ -155,10 +157,22 @@ async def registered(settings: Settings, model: str, version: str) -> Registered
 
 
 async def check_registered(settings: Settings, model: str, version: str | None = None) -> None:
-    """Check that a model, or a version of it, is registered. Raises CommandError where it is not, BrokerUnavailable."""
+    """Check that a model, or a version of it, is registered or learns its reference.
+
+    Raises CommandError where it is not, BrokerUnavailable.
+    """
     models = await registry(settings)
-    if not any(name == model and version in (None, its_version) for name, its_version in models):
+    if any(name == model and version in (None, its_version) for name, its_version in models):
+        return
+    if not await learning(settings, model, version):
         raise unregistered(models, model, version)
+
+
+async def learning(settings: Settings, model: str, version: str | None = None) -> list[VersionEvent]:
+    """Return the events of a model's versions that learn their reference. Raises CommandError, BrokerUnavailable."""
+    versions, models = await loaded(settings, VersionsTable(settings)), await registry(settings)
+    found = Registered(versions, models.registered_at).learning()
+    return [one for one in found if one.model == model and version in (None, one.model_version)]
 
 
 def unregistered(models: Iterable[tuple[str, str]], model: str, version: str | None = None) -> CommandError:

@@ -38,6 +38,8 @@ from topics.events import Heartbeat, Name, Timestamp, to_epoch
 _version_of: Callable[[Any], tuple[str, str]] = attrgetter("model", "model_version")
 OUTSIDE = "`probability` is not between 0 and 1"
 """Reason for a record whose probability is invalid."""
+LEARNING = ""
+"""Reason for a prediction of a version that learns its reference: it is left out, and is no dead letter."""
 HEARTBEAT = ("driftline", b"heartbeat")
 """Record header that distinguishes a heartbeat from a prediction."""
 
@@ -149,8 +151,15 @@ def heads_of(records: Sequence[Record], alone: AloneDecoder | None = None) -> De
 class PredictionColumns:
     """Maker of batches, which knows the decoder of each watched model version."""
 
-    def __init__(self, watched: Sequence[CompiledModel], number_of: Callable[[str, str], int | None]) -> None:
+    def __init__(
+        self,
+        watched: Sequence[CompiledModel],
+        number_of: Callable[[str, str], int | None],
+        learns: Callable[[str, str], bool] = lambda model, version: False,
+    ) -> None:
+        """Create a maker of batches. Predictions of versions for which `learns` is true are left out of batches."""
         self._watched = watched
+        self._learns = learns
         self._number_of = number_of
         self._decoders: dict[int, FeaturesDecoder] = {}
         self.expected: AloneDecoder | None = None
@@ -167,7 +176,8 @@ class PredictionColumns:
         readable = set(np.flatnonzero(models < 0).tolist())
         for i in readable:
             head = found.heads[i]
-            reasons[i] = unregistered(head.model, head.model_version)
+            learns = self._learns(head.model, head.model_version)
+            reasons[i] = LEARNING if learns else unregistered(head.model, head.model_version)
         reasons |= dict.fromkeys(np.flatnonzero(~believable(times)).tolist(), UNBELIEVABLE)
         for i in self._ahead(found.records, models, times).tolist():
             reasons.setdefault(i, AHEAD % self._watched[models[i]].windows.ahead)
@@ -176,7 +186,9 @@ class PredictionColumns:
         self._expect(found, models)
         records = found.records
         if reasons:
-            rejected += [Rejected(found.records[i], reason, i in readable) for i, reason in sorted(reasons.items())]
+            rejected += [
+                Rejected(found.records[i], reason, i in readable) for i, reason in sorted(reasons.items()) if reason
+            ]
             kept = [i for i in range(len(found.heads)) if i not in reasons]
             position = {row: i for i, row in enumerate(kept)}
             unknown = {m: [(position[row], name) for row, name in names] for m, names in unknown.items()}

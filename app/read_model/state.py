@@ -9,17 +9,19 @@ from app.core.evaluation.too_few import MOST, is_judged, too_few
 from app.read_model.reports_table import ModelReports
 from topics.events import DriftReport, minute_of
 
-State = Literal["waiting", "insufficient", "healthy", "drifting", "degraded", "alerting", "retired"]
+State = Literal["waiting", "learning", "insufficient", "healthy", "drifting", "degraded", "alerting", "retired"]
 
 
-def state_of(found: ModelReports, *, retired: bool = False) -> State:
-    """Return the worst state that the last windows and the firing alerts show; for a retired version, `retired`.
+def state_of(found: ModelReports, *, retired: bool = False, learning: bool = False) -> State:
+    """Return the worst state that the last windows and the firing alerts show.
+
+    A retired version is `retired`, one that learns its reference is `learning`, whatever was reported of it before.
 
     Performance is that of the newest window with feedback. A version is not healthy with too few samples, or where most
     of its input could not be judged.
     """
-    if retired:
-        return "retired"
+    if retired or learning:
+        return "retired" if retired else "learning"
     if found.firing:
         return "alerting"
     drift, performance = found.drift.latest, found.realised

@@ -12,8 +12,8 @@ from app.read_model.registrations import Registration, RegistrationsTable
 from app.read_model.reports_table import ModelReports, ReportsTable
 from app.read_model.state import State, state_of, thin_words, why_not_judged
 from app.read_model.timeline import left_out_of, metric_of, metrics_of, preferred
-from app.registration.versions_table import Registered, VersionsTable
-from topics.events import Level, MetricChange, PerformanceReport, Usual, VersionEvent
+from app.registration.versions_table import Registered, VersionsTable, learning_words
+from topics.events import Learning, Level, MetricChange, PerformanceReport, Usual, VersionEvent
 from topics.levels import rank
 
 RECENT = 40
@@ -34,7 +34,8 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     `not_judged_since`: no window since then could be judged. `thin`: how many predictions the newest window lacks, and
     which change is found nevertheless. `retired`: the reason of a version that is retired since `retired_at`; else
     null. `usual`: the usual effect by which the newest window was judged, without its columns, which
-    `/models/{model}/{version}/features` has.
+    `/models/{model}/{version}/features` has. `learning`: how many predictions of those that become the reference have
+    come; null where the version has its reference.
     """
 
     model: str
@@ -74,6 +75,7 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     not_judged_since: datetime | None = None
     thin: str = ""
     usual: Usual | None = None
+    learning: Learning | None = None
 
 
 def summaries_of(
@@ -87,12 +89,15 @@ def summaries_of(
     `wanted` selects by the model's name.
     """
     reported = [key for key, found in reports.findings.items() if found.drift or found.performance]
+    learning = (
+        [] if versions is None else [(one.model, one.model_version) for one in _lives(models, versions).learning()]
+    )
     return [
         summary_of(
             key[0], key[1], models.get(*key), reports.of(*key), reports.workers.intake.share(*key),
             life_of(models, versions, *key),
         )
-        for key in dict.fromkeys([*models, *reported])
+        for key in dict.fromkeys([*models, *learning, *reported])
         if wanted(key[0])
     ]  # fmt: skip
 
@@ -103,12 +108,16 @@ def life_of(
     """Return the newest event of a model version's life; None where the version was registered after its retirement."""
     if versions is None:
         return None
+    lives = _lives(models, versions)
+    return lives.learns(model, version) or lives.get(model, version)
 
+
+def _lives(models: RegistrationsTable, versions: VersionsTable) -> Registered:
     def registered_at(model: str, version: str) -> datetime | None:
         known = models.get(model, version)
         return None if known is None else known.registered_at
 
-    return Registered(versions, registered_at).get(model, version)
+    return Registered(versions, registered_at)
 
 
 def summary_of(
@@ -125,11 +134,12 @@ def summary_of(
     estimated = metric_of(performance.estimated, name) if performance else None
     firing = found.firing
     retired = life if life is not None and life.status == "retired" else None
+    learning = life if life is not None and life.status == "learning" else None
     newest = drift or performance
     return ModelSummary(
         model=model,
         model_version=version,
-        state=state_of(found, retired=retired is not None),
+        state=state_of(found, retired=retired is not None, learning=learning is not None),
         task=None if known is None else known.task,
         features=None if known is None else len(known.features),
         window_seconds=None if known is None else known.windows.pane * known.windows.panes,
@@ -157,13 +167,14 @@ def summary_of(
         reason=_reason(truth, realised),
         accounting=list(accounting_of(truth)) if truth else [],
         left_out=left_out_of(found),
-        not_judged="" if newest is None else why_not_judged(found),
+        not_judged=learning_words(learning) or ("" if newest is None else why_not_judged(found)),
         dead_letter_share=dead_letter_share,
         retired=None if retired is None else retired.reason,
         retired_at=None if retired is None else retired.since,
         not_judged_since=None if drift is None else drift.not_judged_since,
         thin="" if drift is None else thin_words(drift),
         usual=None if drift is None or drift.usual is None else msgspec.structs.replace(drift.usual, columns=()),
+        learning=None if learning is None else learning.learning,
     )
 
 

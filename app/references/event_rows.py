@@ -33,11 +33,28 @@ class ReceivedFeedback(NamedTuple):
     at: float
 
 
+class _Row(NamedTuple):
+    """Prediction with its own time, and when the broker received it."""
+
+    time: float
+    at: float
+    event: Head | PredictionEvent
+
+
+def _by_time(row: _Row) -> tuple[float, str]:
+    return row.time, row.event.prediction_id
+
+
+def _by_arrival(row: _Row) -> tuple[float, str]:
+    return row.at, row.event.prediction_id
+
+
 class EventRows:
     """Predictions of a model version by id, each with its newest truth.
 
-    `most`: only the newest so many are kept. `since` and `until`: bounds of the predictions' own times; `until` is the
-    first moment after the last one. `ahead`: seconds that a time may be ahead of the broker's, as in the stream.
+    `most`: only so many are kept, the newest by their own times, or with `first` those that came first. `since` and
+    `until`: bounds of the predictions' own times; `until` is the first moment after the last one. `ahead`:
+    seconds that a time may be ahead of the broker's, as in the stream.
     """
 
     def __init__(
@@ -46,16 +63,18 @@ class EventRows:
         version: str,
         *,
         most: int | None = None,
+        first: bool = False,
         since: datetime | None = None,
         until: datetime | None = None,
         ahead: float,
     ) -> None:
         self._version = (model, version)
         self._most = most
+        self._first = first
         self._since = None if since is None else since.timestamp()
         self._until = None if until is None else until.timestamp()
         self._ahead = ahead
-        self._predictions: dict[str, tuple[float, Head | PredictionEvent]] = {}
+        self._predictions: dict[str, _Row] = {}
         self._truths: dict[str, ReceivedFeedback] = {}
         self.other_versions: set[str] = set()
         """Other versions of the model that have predictions."""
@@ -76,7 +95,7 @@ class EventRows:
             if not believable(time) or time - at > self._ahead:
                 self.rejected += 1
             elif (self._since is None or time >= self._since) and (self._until is None or time < self._until):
-                self._predictions.setdefault(event.prediction_id, (time, event))
+                self._predictions.setdefault(event.prediction_id, _Row(time, at, event))
         if self._most is not None and len(self._predictions) > 2 * self._most:
             self._trim(self._most)
 
@@ -97,15 +116,16 @@ class EventRows:
         """Return the rows as a table, oldest first, with the columns of an export of the history."""
         if self._most is not None:
             self._trim(self._most)
-        ordered = sorted(self._predictions.values(), key=lambda found: (found[0], found[1].prediction_id))
-        rows = [row for time, event in ordered if (row := self._row(time, event)) is not None]
+        ordered = sorted(self._predictions.values(), key=_by_time)
+        rows = [row for one in ordered if (row := self._row(one.time, one.event)) is not None]
         return plain_export(table_of_rows(rows))
 
     def _trim(self, most: int) -> None:
-        """Keep the newest predictions; of those with equal times, the ones with the higher ids."""
+        """Keep the newest predictions, or those that came first. Equal times are ordered by id."""
         if len(self._predictions) > most:
-            found = self._predictions.items()
-            self._predictions = dict(heapq.nlargest(most, found, key=lambda item: (item[1][0], item[0])))
+            found = self._predictions.values()
+            kept = heapq.nsmallest(most, found, _by_arrival) if self._first else heapq.nlargest(most, found, _by_time)
+            self._predictions = {one.event.prediction_id: one for one in kept}
 
     def _row(self, time: float, event: Head | PredictionEvent) -> dict[str, Any] | None:
         """Return a row of an export; None, counted as rejected, where the features cannot be read."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import NamedTuple
 
@@ -63,29 +65,74 @@ async def read_rows(settings: Settings, topics: EventTopics, wanted: WantedRows)
     Reads no more of the topics than is needed. Raises TableError where there is no prediction, with the versions that
     have some, or where there are more than MOST_ROWS; BrokerUnavailable.
     """
+    try:
+        async with _connected(settings) as consumer:
+            predictions = await _partitions(settings, topics.predictions)
+            if wanted.last is None:
+                first = None if wanted.since is None else wanted.since.timestamp() - MARGIN
+                rows = await _since(consumer, topics, wanted, predictions, first)
+            else:
+                rows, first = await _last(consumer, topics, wanted, wanted.last, predictions)
+            if not len(rows):
+                raise TableError(_nothing(topics, wanted, rows))
+            await _add_feedback(consumer, settings, topics, rows, first)
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailable(f"no Kafka responds at {settings.bootstrap_servers}: {error}") from error
+    frame = rows.table()
+    return ReadRows(frame, rows.rejected)
+
+
+class FirstRows:
+    """First predictions of a model version that Kafka has received since a moment, read on from call to call."""
+
+    def __init__(self, settings: Settings, topics: EventTopics, wanted: WantedRows, most: int, since: float) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._since = since
+        self._most = most
+        self._start: Offsets | None = None
+        self._rows = EventRows(wanted.model, wanted.version, most=most, first=True, ahead=wanted.ahead)
+
+    def __len__(self) -> int:
+        return min(len(self._rows), self._most)
+
+    async def read_on(self) -> None:
+        """Read what has come since the last call. Raises KafkaError, OSError, TableError."""
+        async with _connected(self._settings) as consumer:
+            partitions = await _partitions(self._settings, self._topics.predictions)
+            start = self._start or await _offsets_at(consumer, partitions, self._since)
+            until = await consumer.end_offsets(partitions)
+            await _add(consumer, self._topics, self._rows, {tp: start.get(tp, 0) for tp in partitions}, until)
+            self._start = until
+
+    async def read(self) -> ReadRows:
+        """Return the rows with the truth that has come. Raises KafkaError, OSError, TableError."""
+        async with _connected(self._settings) as consumer:
+            await _add_feedback(consumer, self._settings, self._topics, self._rows, self._since)
+        frame = await asyncio.to_thread(self._rows.table)
+        return ReadRows(frame, self._rows.rejected)
+
+
+@asynccontextmanager
+async def _connected(settings: Settings) -> AsyncIterator[Consumer]:
     consumer = Consumer(**consumer_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()
-        predictions = await _partitions(settings, topics.predictions)
-        if wanted.last is None:
-            first = None if wanted.since is None else wanted.since.timestamp() - MARGIN
-            rows = await _since(consumer, topics, wanted, predictions, first)
-        else:
-            rows, first = await _last(consumer, topics, wanted, wanted.last, predictions)
-        if not len(rows):
-            raise TableError(_nothing(topics, wanted, rows))
-        feedback = await _partitions(settings, topics.feedback)
-        start = await _offsets_at(consumer, feedback, None if first is None else first - MARGIN)
-        async for run in _runs(consumer, start, await consumer.end_offsets(feedback)):
-            received, rejected = await topics.read_feedback(run)
-            rows.add_feedback(received)
-            rows.rejected += rejected
-    except (KafkaError, OSError) as error:
-        raise BrokerUnavailable(f"no Kafka responds at {settings.bootstrap_servers}: {error}") from error
+        yield consumer
     finally:
         await consumer.stop()
-    frame = rows.table()
-    return ReadRows(frame, rows.rejected)
+
+
+async def _add_feedback(
+    consumer: Consumer, settings: Settings, topics: EventTopics, rows: EventRows, first: float | None
+) -> None:
+    """Add the feedback that the broker has received since an hour before `first` (None: all)."""
+    partitions = await _partitions(settings, topics.feedback)
+    start = await _offsets_at(consumer, partitions, None if first is None else first - MARGIN)
+    async for run in _runs(consumer, start, await consumer.end_offsets(partitions)):
+        received, rejected = await topics.read_feedback(run)
+        rows.add_feedback(received)
+        rows.rejected += rejected
 
 
 async def _since(

@@ -68,6 +68,10 @@ SET_ASIDE = Gauge(
     "Share of a model version's newest records that were set aside, by topic; model driftline: of what names none.",
     ["topic", *VERSION], registry=WORKER,
 )  # fmt: skip
+LEARNED = Gauge(
+    "driftline_learned_rows", "Predictions that a version which learns its reference has so far.", VERSION,
+    registry=WORKER,
+)  # fmt: skip
 UNREGISTERED = Counter(
     "driftline_unregistered_records", "Records of model versions that are not registered.", VERSION, registry=WORKER
 )

@@ -49,6 +49,7 @@ class StreamMetrics:
         self._channels = BoundedLabel(MOST_CHANNELS)
         self._strangers = BoundedLabel(MOST_STRANGERS)
         self._shares = BoundedGauge(metrics.SET_ASIDE, MOST_FIRING)
+        self._learned = BoundedGauge(metrics.LEARNED, MOST_STRANGERS)
         self._stages = {
             "pending": BoundedGauge(metrics.ALERTS_PENDING, MOST_FIRING),
             "firing": BoundedGauge(metrics.ALERTS_FIRING, MOST_FIRING),
@@ -106,6 +107,10 @@ class StreamMetrics:
         if self._newest_pane is not None:
             metrics.REPORT_LATENCY.labels(kind).observe(max(0.0, now - self._newest_pane), exemplar=exemplar)
         self._findings.take(report)
+
+    def learned(self, model: str, version: str, seen: int | None) -> None:
+        """Set the number of predictions of a version that learns its reference; None once it does not learn here."""
+        self._learned.set((model, version), seen)
 
     # Published records
 

@@ -175,6 +175,8 @@ async def _work(worker: WorkerAgents, views: Mapping[str, FollowedTopic], stoppi
     retrain = Retrain(worker.settings, worker.producer, hooks_of(worker.settings))
     acting = retrain.run() if worker.settings.drain_to is None else stopping.wait()
     asking = asyncio.create_task(acting, name="asking for retraining")
+    if worker.settings.drain_to is None:
+        beside.append(asyncio.create_task(worker.learner.run(), name="learning of references"))
     reading = [asyncio.create_task(view.followed(), name=f"reading of {name}") for name, view in views.items()]
     crashed = asyncio.create_task(worker.app._crashed.wait())
     await _until(stopped, [*beside, *reading, asking], crashed)

@@ -40,6 +40,7 @@ from app.kafka.client_options import consumer_options
 from app.kafka.errors import StateLost
 from app.kafka.producer import Producer
 from app.processes.crash import FAILED, end_process
+from app.references.learning import Learner
 from app.registration.deployments_table import DeploymentsTable
 from app.registration.effective_monitoring import EffectiveMonitoring
 from app.registration.models_table import ModelsTable
@@ -91,6 +92,7 @@ class WorkerAgents:
         self.producer = producer
         self._models = models
         self.watching = EffectiveMonitoring(settings, models)
+        lives = Registered(versions, models.registered_at)
         self._of_itself = self.watching.of(SELF, Monitoring(), {})
         self.app = make_app(settings)
         tables = {name: self._table(name) for name in AGENTS}
@@ -140,6 +142,7 @@ class WorkerAgents:
             log_of=self._log_of, limit=self._limit if settings.dead_letter_stop else None,
             partitions=settings.partitions, rekey=self._out.rekey, intake=self.intake, successor=self._next,
             halt_alerts=halt_alerts, published=self.metrics.panes,
+            learns=lambda model, version: lives.learns(model, version) is not None,
         )  # fmt: skip
         self.windows = WindowsAgent(
             tables["windows"], models.get, partitions=settings.partitions, reissue_seconds=settings.reissue_seconds,
@@ -147,7 +150,7 @@ class WorkerAgents:
         )  # fmt: skip
         self.alerts = AlertsAgent(
             tables["alerts"], self._monitoring, catch_up=models.catch_up, page=settings.page,
-            lives=Registered(versions, models.registered_at), with_values=settings.alert_values,
+            lives=lives, with_values=settings.alert_values,
             partitions=settings.partitions, is_registered=models.is_registered, deployments=deployments,
         )  # fmt: skip
         self.standing = WorkerHealth(
@@ -159,6 +162,7 @@ class WorkerAgents:
             SourceAgent(group, self._log_of, hiding, counted=self.metrics.mapped)
             for group in by_topic(() if self._drains else sources)
         ]
+        self.learner = Learner(settings, producer, lives, models, self._judges, self.metrics.learned)
         self.agents = [*map(self.origins.noting, self._agents()), *map(self._traced, mapping)]
         self._bind()
 
@@ -239,6 +243,10 @@ class WorkerAgents:
         for agent in self.agents:
             agent.forget(gone)
         self.metrics.forget(gone, lambda model, version: self._is_of(model, version, gone))
+
+    def _judges(self, model: str, version: str) -> bool:
+        """Return whether this worker judges a model version: it has its partition of the panes, read to the end."""
+        return self.windows.caught_up(partition_of(model, version, self.settings.partitions))
 
     def _is_of(self, model: str, version: str, partitions: frozenset[int]) -> bool:
         """Return whether a model version is judged in one of these partitions."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pandas as pd
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from app.ingest.predictions import HEARTBEAT
 from app.kafka.producer import Outgoing, Producer
@@ -71,6 +72,20 @@ async def sent(settings: Settings) -> None:
             await producer.send_many(FEEDBACK, [
                 feedback(FeedbackEvent(prediction_id=key, actual=actual, model=model)) for key, actual in given
             ])  # fmt: skip
+    await transaction(settings, prediction(0))
+
+
+async def transaction(settings: Settings, record: Outgoing) -> None:
+    """Send a record in a transaction, so that a topic ends with a marker that no consumer gets."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.bootstrap_servers, transactional_id=settings.prefix, acks="all"
+    )
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send(PREDICTIONS.full_name(settings.prefix), record.value, record.key)
+    finally:
+        await producer.stop()
 
 
 def rows(chosen: range) -> pd.DataFrame:

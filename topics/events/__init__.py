@@ -39,7 +39,7 @@ from topics.events.reports import (
     Usual,
     report_from,
 )
-from topics.events.versions import VersionEvent
+from topics.events.versions import Learning, VersionEvent
 from topics.levels import Level
 from topics.results import Cause, ClassMetrics, FeatureDrift, MetricChange, Shape, Volume
 
@@ -68,6 +68,7 @@ __all__ = [
     "IntakeReport",
     "JudgedFrom",
     "Label",
+    "Learning",
     "Level",
     "MetricChange",
     "MetricFinding",

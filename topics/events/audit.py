@@ -9,7 +9,8 @@ import msgspec
 from topics.events.base import Event, Moment, Name
 
 Action = Literal[
-    "silence.created", "silence.ended", "receiver.set", "receiver.removed", "model.registered", "key.created",
+    "silence.created", "silence.ended", "receiver.set", "receiver.removed", "model.registered",
+    "model.learning", "key.created",
     "key.revoked", "alerts.redelivered", "dead-letters.resent", "history.forgotten", "alert.sent", "alert.resolved",
     "training-run.added", "deployment.added", "model.served", "model.retired", "model.restored",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ from app.commands.register.given import GivenFiles, RecordedRows, TopicRows
 
 if TYPE_CHECKING:
     from app.registration.mlflow_model import MlflowModel
+    from app.settings.settings import Settings
 
 Reference = Annotated[
     Path | None,
@@ -39,6 +40,12 @@ FromTopic = Annotated[
     bool, typer.Option("--from-topic", help="Take the predictions in Kafka as reference, in place of a file.")
 ]
 Last = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="With --from-topic: the newest so many.")]
+Learn = Annotated[
+    int | None,
+    typer.Option(
+        min=100, max=100_000, help="Make the reference from the next so many predictions, in place of a file."
+    ),
+]
 FromHistory = Annotated[
     bool, typer.Option("--from-history", help="Take the recorded predictions as reference, in place of a file.")
 ]
@@ -70,6 +77,7 @@ def register(
     from_history: FromHistory = False,
     from_topic: FromTopic = False,
     last: Last = None,
+    learn: Learn = None,
     since: Since = None,
     until: Until = None,
     from_version: FromVersion = None,
@@ -97,6 +105,7 @@ def register(
       driftline register --model churn --version 3 --reference validation.csv --config monitoring.json
       driftline register --model churn --version 4 --from-history --from-version 3 --since 2026-06-01T00:00:00Z
       driftline register --model churn --version 4 --from-topic --from-version 3 --last 50000
+      driftline register --model churn --version 3 --learn 10000
       driftline register --model churn --version 3 --reference validation.parquet --api https://driftline.example.org
       driftline register --mlflow-model models:/churn@champion --reference validation.parquet
     """
@@ -108,6 +117,13 @@ def register(
     settings, client = reached(api, api_key, api_key_file, bootstrap_servers, prefix)
     logged = None if mlflow_model is None else _logged(mlflow_model)
     model, version = _named("--model", model, logged), _named("--version", version, logged)
+    if learn is not None:
+        if reference is not None or from_topic or from_history:
+            raise CommandError("--learn: takes the predictions to come; leave --reference and --from-… out")
+        if client is not None:
+            raise CommandError("--learn: needs access to Kafka; leave --api out")
+        _learn(settings, model, version, learn, config, baseline, as_json=json_)
+        return
     file = read_monitoring(None if config is None else existing(config))
     recorded = _recorded(from_history, from_topic, reference, last, (since, until), from_version)
     if from_topic and client is not None:
@@ -168,6 +184,28 @@ def _named(option: Literal["--model", "--version"], given: str | None, logged: M
     if found is None:
         raise CommandError(f"{option}: missing, and MLflow has none: the model is not registered there, and has no tag")
     return found
+
+
+def _learn(
+    settings: Settings,
+    model: str,
+    version: str,
+    rows: int,
+    config: Path | None,
+    baseline: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    from app.commands.register.learn import learn_reference
+
+    event = learn_reference(
+        settings, model, version, rows, None if config is None else existing(config),
+        None if baseline is None else existing(baseline),
+    )  # fmt: skip
+    if as_json:
+        print_json(event)
+        return
+    print(f"{model} {version} learns: its next {rows:,} predictions become its reference; until then nothing is judged")
 
 
 def _recorded(

@@ -25,6 +25,7 @@ class Condition(StrEnum):
     degraded = "degraded"
     drifting = "drifting"
     insufficient = "insufficient"
+    learning = "learning"
     waiting = "waiting"
     healthy = "healthy"
     retired = "retired"

@@ -60,7 +60,8 @@ def top(
     """Watch firing alerts, all model versions and the workers, as on the dashboard.
 
     Alerts are at the top. Then come the model versions, the worst first: alerting, degraded, drifting, insufficient,
-    waiting, healthy. A line says how many are shown: "20 of 200 shown". Times are in this machine's zone. Ctrl-C ends.
+    learning, waiting, healthy. A line says how many are shown: "20 of 200 shown". Times are in this machine's zone.
+    Ctrl-C ends.
 
     \b
     Examples:

@@ -59,6 +59,16 @@ def test_rows_are_those_of_a_recount(
         assert [None if pd.isna(one) else one for one in actual] == [last.get(id_) for id_ in newest]
 
 
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.integers(1, 20), st.integers(1, 7))
+def test_the_first_rows_are_those_that_came_first(arrivals: list[int], most: int, at_once: int) -> None:
+    heads = [head(i, -i)._replace(at=AT + at) for i, at in enumerate(arrivals)]  # their own times are the other way
+    rows = EventRows("churn", "3", most=most, first=True, ahead=60.0)
+    for start in range(0, len(heads), at_once):
+        rows.add_predictions(heads[start : start + at_once])
+    chosen = sorted(range(len(heads)), key=lambda i: (arrivals[i], f"p{i}"))[:most]
+    assert rows.table()["prediction_id"].tolist() == [f"p{i}" for i in sorted(chosen, reverse=True)]
+
+
 def test_what_the_stream_would_not_count_is_left_out_and_counted() -> None:
     rows = EventRows(
         "churn", "3", ahead=60.0,
