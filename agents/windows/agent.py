@@ -15,6 +15,7 @@ from agents.agent import Agent
 from agents.join.pane_events import pane_of
 from agents.loop_slices import LoopTurn, in_slices, in_thread
 from agents.output import Output
+from agents.windows import moving_store
 from agents.windows.pane_retention import (
     Key,
     Notes,
@@ -213,6 +214,7 @@ class WindowsAgent(Agent):
             if forgotten:
                 resume(windows, forgotten)
             restore(self._table, key, windows)
+            moving_store.restore(self._table, key, windows)
         windows.monitoring = found.monitoring
         if windows.profile.usual != found.profile.usual:
             windows.learn(found.profile)
@@ -297,7 +299,17 @@ class WindowsAgent(Agent):
         if found.drift is not None:
             unjudged = self._unjudged(part, key, windows, end, found.drift)
             reports.append(
-                drift_report(windows, end, found.drift, revision, now, found.panes, unjudged, usual=found.usual)
+                drift_report(
+                    windows,
+                    end,
+                    found.drift,
+                    revision,
+                    now,
+                    found.panes,
+                    unjudged,
+                    usual=found.usual,
+                    reference=found.reference,
+                )
             )
         if found.performance is not None:
             reports.append(performance_report(windows, end, found.performance, revision, now, found.panes))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, MutableMapping
 from dataclasses import dataclass, field
 
 from agents.join.pane_events import pane_key, progress_key
+from agents.windows import moving_store
+from agents.windows.moving_store import PREFIX as MOVING
 from agents.windows.usual_store import PREFIX, save
 from app.core.join.state import MICROSECONDS
 from app.core.panes.slices import Partial
@@ -157,6 +159,7 @@ def keys_to_delete(
         before = windows.forgotten, windows.first
         dropped = windows.forget()
         save(table, key, windows)
+        moving_store.save(table, key, windows)
         if (windows.forgotten, windows.first) != before:
             newest, first = ((pane + 1) * windows.pane for pane in (windows.forgotten, windows.first))
             table[forgotten_name(key)] = b"%d %d %b" % (newest, first, windows.past.packed())
@@ -232,8 +235,8 @@ def version_of_note(name: str) -> tuple[str, str] | None:
 
 def _key_of(name: str) -> tuple[Key | None, int | None]:
     """Return the profile of a key of the table, and the end of the window if the key is a note's."""
-    names = name.removeprefix(_FORGOTTEN).removeprefix(_JUDGED).removeprefix(PREFIX).split("/")
-    if name.startswith((_FORGOTTEN, _JUDGED, PREFIX)):
+    names = name.removeprefix(_FORGOTTEN).removeprefix(_JUDGED).removeprefix(PREFIX).removeprefix(MOVING).split("/")
+    if name.startswith((_FORGOTTEN, _JUDGED, PREFIX, MOVING)):
         return (names[0], names[1], names[2]), None
     if name.startswith("@"):
         return None, None

@@ -12,12 +12,14 @@ from app.core.evaluation.results import DriftDecision, PerformanceDecision, Traf
 from app.core.join.state import MICROSECONDS
 from app.core.usual.live import UsualState
 from app.core.windows.model_windows import ModelWindows
+from app.core.windows.moving_reference import MovedReference
 from topics.events import (
     AnyReport,
     DriftReport,
     JudgedFrom,
     MetricScales,
     PerformanceReport,
+    ReferenceSpan,
     Scales,
     TrafficReport,
     Usual,
@@ -97,7 +99,7 @@ def _envelope(
     }
 
 
-def drift_report(
+def drift_report(  # noqa: PLR0913 (a report has that many sides)
     windows: ModelWindows,
     end: int,
     found: DriftDecision,
@@ -107,11 +109,12 @@ def drift_report(
     unjudged: int | None = None,
     *,
     usual: UsualState | None = None,
+    reference: MovedReference | None = None,
 ) -> DriftReport:
     """Return the report of a window's drift. `panes`: the window's panes, where that is not the usual number.
 
     `unjudged`: since when nothing is judged (microseconds of event time); None for a judged window. `usual`: the usual
-    effects by which the window was judged.
+    effects by which the window was judged. `reference`: the rows that it was compared with, where the reference moves.
     """
     envelope = _envelope(windows, end, revision, now, panes)
     more: dict[str, object] = {"left_out": _left_out(windows, NOT_COUNTED)}
@@ -122,6 +125,9 @@ def drift_report(
         more["not_judged_since"] = datetime.fromtimestamp(unjudged / MICROSECONDS, UTC)
     if usual is not None:
         more["usual"] = _usual_of(windows, end, usual)
+    if reference is not None:
+        since, until = (datetime.fromtimestamp(at, UTC) for at in (reference.since, reference.until))
+        more["reference"] = ReferenceSpan(since=since, until=until, n=reference.n, error=reference.error)
     report = report_from(DriftReport, found, **envelope, **more)
     if report.scales is None:
         return report

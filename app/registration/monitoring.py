@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from app.core.config.close_names import name_hint
-from app.core.config.monitoring import MOST_LONGEST, DefaultTruth, Monitoring
+from app.core.config.monitoring import MOST_LONGEST, DefaultTruth, Monitoring, MovingReference
 from app.core.config.routes import Route, RouteError, check_channels, check_route
 from app.core.config.rule_layers import RULES, check_runbook
 from app.core.reference.metadata import METRIC_NAMES, METRICS, by_metric_name, metric_name
@@ -28,11 +28,11 @@ _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d)")
 SECTIONS = tuple(field.name for field in fields(Monitoring))
 POSITIVE = (
     "windows.pane", "windows.retention", "windows.idle_after", "drift.numerical_effect", "drift.categorical",
-    "alerting.lag_seconds", "alerting.not_judged_after", "performance.default_truth.after",
+    "alerting.lag_seconds", "alerting.not_judged_after", "performance.default_truth.after", "reference.moving",
 )  # fmt: skip
 AT_LEAST_ZERO = (
     "windows.allowance", "windows.lateness", "windows.ahead", "windows.longest", "drift.min_samples",
-    "performance.min_samples", "performance.default", "performance.degradation",
+    "performance.min_samples", "performance.default", "performance.degradation", "reference.behind",
 )  # fmt: skip
 AT_LEAST_ONE = ("windows.panes", "for_windows", "clear_windows")
 SHARES = (
@@ -123,7 +123,7 @@ def monitoring_of(raw: object) -> MonitoringFile:
     default = Monitoring()
     sections = _with_metric_names({name: raw[name] for name in SECTIONS if name in raw})
     _check_keys(sections, default, "")
-    merged = _with_seconds(_merged(msgspec.to_builtins(default), sections))
+    merged = _moving(_with_seconds(_merged(msgspec.to_builtins(default), sections)))
     head = _converted({key: value for key, value in raw.items() if key not in SECTIONS}, _Head)
     head = msgspec.structs.replace(head, baseline=_checked_baseline(head.baseline))
     _check_hidden(head.columns)
@@ -136,6 +136,7 @@ def monitoring_of(raw: object) -> MonitoringFile:
         raise MonitoringError(f"decision.false_alarms: {error}") from None
     _check_words(monitoring)
     _check_silence(monitoring)
+    _check_moving(monitoring)
     _check_routes(monitoring.alerting.routes, sections)
     with _named():
         check_channels("alerting.channels", monitoring.alerting.channels)
@@ -218,14 +219,49 @@ def _with_seconds(merged: dict[str, Any]) -> dict[str, Any]:
     where = "performance.default_truth"
     for key in silence:
         _known(key, tuple(field.name for field in fields(DefaultTruth)), f"{where}.")
-    after = silence.get("after")
-    if not isinstance(after, str):
+    if "after" not in silence:
         return merged
-    found = _SPAN.fullmatch(after.strip())
-    if found is None:
-        raise MonitoringError(f"{where}.after: must be seconds, or a text such as 30d, 12h, 90min, not {after!r}")
-    seconds = float(found[1]) * _SECONDS[found[2]]
+    seconds = _seconds(f"{where}.after", silence["after"])
     return {**merged, "performance": {**performance, "default_truth": {**silence, "after": seconds}}}
+
+
+def _seconds(path: str, value: object) -> object:
+    """Return a span such as 30d in seconds; any other value unchanged. Raises MonitoringError."""
+    if not isinstance(value, str):
+        return value
+    found = _SPAN.fullmatch(value.strip())
+    if found is None:
+        raise MonitoringError(f"{path}: must be seconds, or a text such as 30d, 12h, 90min, not {value!r}")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _moving(merged: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration with the spans of `reference` in seconds. Raises MonitoringError."""
+    reference = merged["reference"]
+    if not isinstance(reference, dict):
+        return merged
+    for key in reference:
+        _known(key, tuple(field.name for field in fields(MovingReference)), "reference.")
+    found = {key: _seconds(f"reference.{key}", reference[key]) for key in ("moving", "behind") if key in reference}
+    return {**merged, "reference": {**reference, **found}}
+
+
+def _check_moving(monitoring: Monitoring) -> None:
+    """Check that no window is in its own reference, and that it has hours. Raises MonitoringError."""
+    reference, windows = monitoring.reference, monitoring.windows
+    if reference is None:
+        return
+    window = windows.pane * windows.panes
+    if reference.behind < window:
+        raise MonitoringError(
+            f"reference.behind: must be at least a window ({window:g} s), not {reference.behind:g}: a window must not "
+            "be in its own reference"
+        )
+    least, why = (604_800.0, "a week, with same") if reference.same else (3600.0, "an hour")
+    if reference.moving < least:
+        raise MonitoringError(f"reference.moving: must be at least {why}, not {reference.moving:g} s")
+    if reference.moving + reference.behind > MOST_LONGEST:
+        raise MonitoringError("reference.moving and reference.behind: must be at most 365 days together")
 
 
 def _check_silence(monitoring: Monitoring) -> None:

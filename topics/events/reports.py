@@ -144,6 +144,19 @@ class Report(Event, frozen=True, kw_only=True):
     left_out: dict[str, int] = field(default_factory=dict)
 
 
+class ReferenceSpan(Event, frozen=True, kw_only=True):
+    """Rows with which a window was compared, where the reference moves: `n` predictions of this span of time.
+
+    `error`: the largest error of a statistic that comes of counting these rows at the values of the registered
+    reference, as KS statistic; for categories the share of rows in unknown ones, which are left out.
+    """
+
+    since: Moment
+    until: Moment
+    n: int
+    error: float
+
+
 class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kind"):
     """Inputs and predictions of one window against the reference.
 
@@ -153,7 +166,8 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     present rate, null where that is never, or not known; `expected_first`: the same for `scales.needed`.
     `not_judged_since`: the end of the newest window that was judged, or the start of the first one, where this window
     says nothing (see docs/decision.md); else null. `usual`: the usual effects for the window, null where they are not
-    used (policy `threshold`).
+    used (policy `threshold`). `reference`: the rows that the window was compared with, where the reference moves; null
+    for the registered reference.
     """
 
     drift_detected: bool
@@ -173,6 +187,7 @@ class DriftReport(Report, frozen=True, kw_only=True, tag="drift", tag_field="kin
     expected_first: Moment | None = None
     not_judged_since: Moment | None = None
     usual: Usual | None = None
+    reference: ReferenceSpan | None = None
 
 
 class MetricFinding(Event, frozen=True, kw_only=True):

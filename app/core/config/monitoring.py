@@ -193,11 +193,26 @@ class Alerting:
 
 
 @dataclass(frozen=True, slots=True)
+class MovingReference:
+    """Reference that moves with time, in the place of the registered one.
+
+    A window is compared with the rows of `moving` seconds that end `behind` seconds before the window does, in whole
+    hours. `same`: only with rows of the same hours of the week (UTC). Until there are rows for the whole span, the
+    registered reference is used.
+    """
+
+    moving: float
+    behind: float = 86_400.0
+    same: Literal["hour-of-week"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Monitoring:
-    """The complete content of `monitoring.json`."""
+    """The complete content of `monitoring.json`. `reference`: None where the registered reference is used for good."""
 
     windows: Windows = field(default_factory=Windows)
     decision: DecisionSettings = field(default_factory=DecisionSettings)
     drift: DriftThresholds = field(default_factory=DriftThresholds)
     performance: PerformanceThresholds = field(default_factory=PerformanceThresholds)
     alerting: Alerting = field(default_factory=Alerting)
+    reference: MovingReference | None = None

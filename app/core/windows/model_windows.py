@@ -32,6 +32,7 @@ from app.core.usual.days import Look
 from app.core.usual.detectable import Detectable, detectable_of, long_spans
 from app.core.usual.live import ColumnWeeks, LiveUsual, UsualState
 from app.core.usual.live_metrics import MetricWeeks
+from app.core.windows.moving_reference import MovedReference, MovingWindowReference
 from app.core.windows.running_sum import RunningSum
 
 ONE_SIDED = "only one kind of truth has come: the other is silence (performance.default_truth)"
@@ -78,6 +79,8 @@ class Evaluated:
     truth_source: int = 0
     usual: UsualState | None = None
     """State of the usual effects used; None where they are not used (policy `threshold`)."""
+    reference: MovedReference | None = None
+    """Reference of the window, where it moves; None for the registered one."""
 
 
 class ModelWindows:
@@ -103,6 +106,8 @@ class ModelWindows:
         self._found_at: tuple[ReferenceUsual | None, Monitoring, tuple[Detectable, ...]] | None = None
         self.learning = self._unlearned()
         """The usual effects of the stream, where its reference does not show them."""
+        self.moving = MovingWindowReference(self.layout)
+        """Counts of the last weeks, where the reference moves."""
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
         self._truth_blocks = TruthBlocks(self.panes, self.outcome_layout.size, self.outcome_layout.sums)
         self._progress: dict[int, tuple[int, int, bool]] = {}
@@ -141,6 +146,7 @@ class ModelWindows:
         """Replace the profile by the same one with other usual effects; the counted panes stay."""
         self.profile, self.layout = profile, layout_of(profile)
         self.learning, self._learned = self._unlearned(), None
+        self.moving.relearn(self.layout)
         self._blocks = Blocks(self._long_spans(), self.layout.size, self.layout.sums)
 
     def _unlearned(self) -> LiveUsual | None:
@@ -271,11 +277,13 @@ class ModelWindows:
             return None if traffic is None else Evaluated(end, None, 0, None, 0, traffic, self.panes)
         profile, layout = self._rule(end)
         reach = self._reach(end)
+        moved = self._moved(end)
+        compared = layout if moved is None else moved.layout
         newest = self._newest_slices(self._inputs, end, reach.scales)
         # days and weeks are judged where their usual effects are known
         held = end - min(self._oldest, end) + 1
         before = Older(held=held) if profile.usual is None else self._older(end, reach)
-        drift_source = source_of(newest) ^ before.source
+        drift_source = source_of(newest) ^ before.source ^ (0 if moved is None else moved.source)
         outcomes = self._newest_slices(self._outcomes, end, reach.window)
         usual = {pane: one for pane, one in outcomes.items() if pane > end - self.panes}
         whole = self._whole_until
@@ -295,8 +303,8 @@ class ModelWindows:
             seconds = min(reach.window, before.held) * self.monitoring.windows.pane
             total = self._input_sum.of({pane: one for pane, one in panes.items() if pane > first})
             if known is None or known[0] != drift_source:
-                scales = judge_scales(layout, panes, end, self.monitoring, most=reach.scales, older=before)
-                drift = replace(drift_decision(layout, total, self.monitoring, seconds), scales=scales)
+                scales = judge_scales(compared, panes, end, self.monitoring, most=reach.scales, older=before)
+                drift = replace(drift_decision(compared, total, self.monitoring, seconds), scales=scales)
                 first = 0 if scales is None else scales.needed
                 drift = replace(
                     drift,
@@ -317,8 +325,20 @@ class ModelWindows:
                 performance = replace(performance, scales=metrics, reason=reason, needed=needed, needed_panes=after)
         return Evaluated(
             end, drift, drift_source, performance, performance_source, traffic, reach.window, truth_source,
-            self.usual_state(end),
+            self.usual_state(end), moved,
         )  # fmt: skip
+
+    def _moved(self, end: int) -> MovedReference | None:
+        """Return the reference of the window that ends with a pane; None where the registered one is used."""
+        setting = self.monitoring.reference
+        if setting is None:
+            return None
+        start, until = (end - self.panes + 1) * self.pane, (end + 1) * self.pane
+        last = (until - round(setting.behind * MICROSECONDS)) // self.pane
+        kept = held_up_to(self._inputs, self._first_held, last)
+        panes = {one: self._inputs[one].sum(*self.size_of("input")) for one in kept}
+        usual = self.usual_at(end)
+        return self.moving.at(setting, (start, until), panes, self.pane, self.monitoring.drift.min_samples, usual)
 
     def usual_state(self, end: int) -> UsualState | None:
         """Return the state of the usual effects for the window that ends with a pane."""
@@ -571,6 +591,10 @@ class ModelWindows:
             for pane in panes if kind == "input" else ():
                 self._blocks.changed(pane)
                 self.past.add(pane * self.monitoring.windows.pane, self._predictions(pane))
+            if kind == "input" and self.monitoring.reference is not None:
+                for pane in sorted(panes):
+                    total = slices[pane].sum(*self.size_of("input"))
+                    self.moving.sums.add(pane * self.pane, (pane + 1) * self.pane, total)
             gone += drop(slices, kind, panes)
         for _, pane, _ in gone:
             self._truth_blocks.changed(pane)
