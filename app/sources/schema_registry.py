@@ -45,7 +45,7 @@ class RegisteredSchema(msgspec.Struct, frozen=True, rename={"kind": "schemaType"
 
 
 class _Problem(msgspec.Struct):
-    error_code: int = 0
+    error_code: int
     message: str = ""
 
 
@@ -141,6 +141,11 @@ class SchemaRegistry:
         except (httpx.HTTPError, OSError) as error:
             raise RegistryUnavailable(f"{where}: {str(error) or type(error).__name__}") from None
         if response.status_code == httpx.codes.NOT_FOUND:
+            if _problem_in(response) is None:
+                raise RegistryUnavailable(
+                    f"{where}: 404 for {path}, which is no address of the API: "
+                    "is schema_registry_url complete, such as https://HOST/apis/ccompat/v7 of Apicurio?"
+                )
             raise SchemaUnknown(f"{where} has no {words}{_said(response)}")
         if response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             raise RegistryUnavailable(
@@ -157,9 +162,14 @@ class SchemaRegistry:
             raise RegistryUnavailable(f"{where} does not return a schema, but {error}") from None
 
 
-def _said(response: httpx.Response) -> str:
+def _problem_in(response: httpx.Response) -> _Problem | None:
+    """Return the error that the API describes; None in a response of something else."""
     try:
-        message = _decode_problem(response.content).message
+        return _decode_problem(response.content)
     except msgspec.MsgspecError:
-        return ""
-    return f": {' '.join(message.split())[:200]}" if message else ""
+        return None
+
+
+def _said(response: httpx.Response) -> str:
+    problem = _problem_in(response)
+    return f": {' '.join(problem.message.split())[:200]}" if problem is not None and problem.message else ""

@@ -216,6 +216,11 @@ async def test_a_registry_that_cannot_be_asked_rejects_nothing(registry: FakeReg
     async with SchemaRegistry("http://127.0.0.1:1") as nowhere:
         with pytest.raises(RegistryUnavailable, match=r"^schema registry http://127.0.0.1:1: "):
             await nowhere.schema(number)
+    for body in ("<html>", "{}", ""):
+        nothing = httpx.MockTransport(lambda request, body=body: httpx.Response(404, text=body))
+        async with SchemaRegistry("http://x/ui", transport=nothing) as other:
+            with pytest.raises(RegistryUnavailable, match=r"http://x/ui: 404 for /schemas/ids/1, .*complete, such as"):
+                await other.schema(1)
     page = httpx.MockTransport(lambda request: httpx.Response(200, text="<html>"))
     async with SchemaRegistry("http://x", transport=page) as other:
         with pytest.raises(RegistryUnavailable, match="does not return a schema"):
