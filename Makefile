@@ -16,7 +16,7 @@ endif
 
 .DEFAULT_GOAL := help
 BENCHES := throughput compare flat latency restart ingress client predict scale models calibration sources
-.PHONY: help setup tools unit demo test test-boosters test-broker test-generators test-receivers test-containers long lint format
+.PHONY: help setup tools unit demo test test-boosters test-broker test-generators test-receivers test-registry test-containers long lint format
 .PHONY: contract reference docs
 .PHONY: bench $(BENCHES:%=bench-%) soak lock clean
 .SUFFIXES:
@@ -139,6 +139,9 @@ $(COMPARE)/setup-done: pyproject.toml uv.lock
 
 test-receivers: setup $(RECEIVERS)/setup-done ## webhooks through the parsers of receivers that nobody here wrote (Alerta)
 	@RECEIVERS=$(RECEIVERS)/bin/python $(BIN)/pytest -n 0 -m receivers tests/foreign
+
+test-registry: setup ## sources whose schemas are in Apicurio Registry, which comes from Maven Central (109 MB, once)
+	@$(BIN)/pytest -n 0 -m registry tests/foreign
 
 test-generators: setup $(GENERATORS)/setup-done ## clients that others' generators make of docs/openapi.json, against a real API
 	@GENERATORS=$(GENERATORS)/bin $(BIN)/pytest -n 0 -m generators tests/foreign
