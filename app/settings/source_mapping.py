@@ -118,7 +118,13 @@ def _element_names(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-Each = Annotated[dict[str, JMESPath], Field(min_length=1), AfterValidator(_element_names)]
+def _table_of_lists(value: Any) -> Any:
+    if not isinstance(value, dict) or not value:
+        raise ValueError('must be a table of lists by name, such as {row = "rows"}')
+    return value
+
+
+Each = Annotated[dict[str, JMESPath], BeforeValidator(_table_of_lists), AfterValidator(_element_names)]
 
 
 class SourceMapping(BaseModel):
