@@ -83,7 +83,8 @@ async def test_what_a_trial_says_of_an_element() -> None:
 
 @pytest.mark.parametrize(
     ("each", "words"),
-    [({}, "table of lists by name, such as"), ("rows", "table of lists by name, such as"), ({"index": "a"}, "index is the position"), ({"a-b": "a"}, "letters, digits and _"),
+    [({}, "table of lists by name, such as"), ("rows", "table of lists by name, such as"),
+     ({"index": "a"}, "index is the position"), ({"a-b": "a"}, "letters, digits and _"),
      ({"a": "a["}, "is no JMESPath")],
 )  # fmt: skip
 def test_what_each_cannot_be(each: object, words: str) -> None:
