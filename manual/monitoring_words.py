@@ -28,7 +28,6 @@ WORDS = {
         "The class that precision, recall and the probability are about. Unset: as the reference shows, else the last."
     ),
     "baseline": "Metrics, by name, that replace those found in the reference.",
-    "reference": "Path of the reference, for `register` and `check` without `--reference`.",
     "current": "Path of the rows to judge, for `check` without `--current`.",
     "windows.pane": "Seconds of event time that are counted together.",
     "windows.panes": "Panes of a window. A window is evaluated as each pane ends.",
@@ -44,6 +43,13 @@ WORDS = {
     "windows.longest": (
         "Seconds that a window with fewer than `drift.min_samples` predictions reaches back, at most; 365 days at most."
     ),
+    "reference.moving": (
+        'Seconds, or "28d": windows are compared with the rows of this span, not with the registered reference '
+        "([without a reference table](../how-to/no-reference.md)). `reference` as a text is the path of the reference, "
+        "for `register` and `check` without `--reference`."
+    ),
+    "reference.behind": 'Seconds, or "1d", from the end of that span to the end of the window; a day unless given.',
+    "reference.same": "hour-of-week: compare with rows of the same hours of the week (UTC) only.",
     "decision.false_alarms": (
         'How often any rule may fire at the newest panes without any change: "1 per month", "2 per year"; "off": '
         "windows alone decide ([decision](../decision.md))."

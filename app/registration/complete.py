@@ -14,5 +14,6 @@ def complete(file: MonitoringFile) -> dict[str, Any]:
 
     `monitoring_of` reads the same from it, but for `rules`: every rule counts as said by the file.
     """
-    monitoring = msgspec.to_builtins(file.monitoring)
-    return {key: monitoring[key] if key in SECTIONS else msgspec.to_builtins(getattr(file, key)) for key in KEYS}
+    found = {key: msgspec.to_builtins(getattr(file, key)) for key in KEYS if key not in SECTIONS}
+    found |= msgspec.to_builtins(file.monitoring)
+    return found if file.monitoring.reference else found | {"reference": file.reference}

@@ -87,7 +87,7 @@ class MonitoringFile(msgspec.Struct, frozen=True, kw_only=True):
 
     `rules`: the file's own rule settings, by rule and setting; the rules in `monitoring` are complete. `baseline`:
     metrics that replace those computed from the reference. `reference` and `current`: paths for commands that are
-    called without a path.
+    called without a path; in the file, `reference` is an object where the reference moves.
     """
 
     columns: TableColumns = TableColumns()
@@ -111,7 +111,7 @@ class _Head(msgspec.Struct, frozen=True):
     current: str | None = None
 
 
-KEYS = (*msgspec.structs.asdict(_Head()), *SECTIONS)
+KEYS = tuple(dict.fromkeys((*msgspec.structs.asdict(_Head()), *SECTIONS)))  # `reference` is a path, or a section
 
 
 def monitoring_of(raw: object) -> MonitoringFile:
@@ -121,10 +121,11 @@ def monitoring_of(raw: object) -> MonitoringFile:
     for key in raw:
         _known(key, KEYS, "")
     default = Monitoring()
-    sections = _with_metric_names({name: raw[name] for name in SECTIONS if name in raw})
+    given = {name: raw[name] for name in SECTIONS if name in raw and not _is_path(name, raw[name])}
+    sections = _with_metric_names(given)
     _check_keys(sections, default, "")
     merged = _moving(_with_seconds(_merged(msgspec.to_builtins(default), sections)))
-    head = _converted({key: value for key, value in raw.items() if key not in SECTIONS}, _Head)
+    head = _converted({key: value for key, value in raw.items() if key not in sections}, _Head)
     head = msgspec.structs.replace(head, baseline=_checked_baseline(head.baseline))
     _check_hidden(head.columns)
     monitoring = _converted(merged, Monitoring)
@@ -142,6 +143,11 @@ def monitoring_of(raw: object) -> MonitoringFile:
         check_channels("alerting.channels", monitoring.alerting.channels)
     rules = _rules_given(sections.get("alerting", {}), monitoring)
     return MonitoringFile(**msgspec.structs.asdict(head), monitoring=monitoring, rules=rules)
+
+
+def _is_path(name: str, value: object) -> bool:
+    """Return whether a value is the path of the reference; `reference` is also the section of one that moves."""
+    return name == "reference" and isinstance(value, str)
 
 
 def _check_words(monitoring: Monitoring) -> None:

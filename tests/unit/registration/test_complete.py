@@ -22,7 +22,7 @@ PARTS: dict[str, list[Any]] = {
     "task": ["binary", None],
     "labels": [["a", "b"]],
     "baseline": [{"f1_score": 0.5, "accuracy": 1}],
-    "reference": ["r.csv"],
+    "reference": ["r.csv", {"moving": "28d", "same": "hour-of-week"}],
     "windows": [{"pane": 5, "lateness": 7}, {"retention": 5_184_000}],
     "performance": [
         {"metrics": {"auc_roc": 0.1}, "show": ["f1"]}, {"policy": "threshold", "limits": {"mae": 3}},
@@ -73,9 +73,9 @@ def test_the_reference_explains_every_key_and_no_other() -> None:
     shown = complete(MonitoringFile())
     leaves = {path for key in shown for path in _paths(key, shown[key])}
     rules = {f"alerting.{rule}.{name.removeprefix('RULE.')}" for rule in RULES for name in WORDS if "RULE." in name}
-    silence = {name for name in WORDS if name.startswith("performance.default_truth.")}
-    named = {name for name in WORDS if not name.startswith(("RULE.", "ROUTE."))} - silence
-    assert leaves == named | rules | {"performance.default_truth"}
+    unset = ("performance.default_truth", "reference")  # objects that are null unless they are given
+    named = {name for name in WORDS if not name.startswith(("RULE.", "ROUTE.", *(f"{one}." for one in unset)))}
+    assert leaves == named | rules | set(unset)
 
 
 def _paths(path: str, value: object) -> list[str]:
