@@ -103,6 +103,7 @@ async def test_the_first_predictions_become_the_reference_once(settings: Setting
                 "model_version": "3",
                 "timestamp": START,
                 "features": {"size": 1.0},
+                "prediction": "1",
             }
             response = await client.post("/predictions", json=[late, late | {"model": "other"}])
             assert response.json() == {"accepted": 2, "rejected": [], "unregistered": 1}
