@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from app.core.join.state import MICROSECONDS, NEVER, CompiledModel, Tally
 from app.core.panes.pane import Pane
@@ -14,6 +16,13 @@ from app.core.panes.sums import PaneKey
 from app.kafka.producer import Outgoing
 from topics.events import CategoryCounts, PaneEvent, PanePartial, Progress
 from topics.partition import partition_of
+
+_INDICES, _COUNTS = np.dtype("<i4"), np.dtype("<i8")
+_encode = msgspec.json.Encoder().encode
+
+
+def _bytes_of(values: NDArray[np.integer], kind: np.dtype[Any]) -> bytes:
+    return (values if values.dtype == kind else values.astype(kind)).tobytes()
 
 
 def partial_of(
@@ -29,9 +38,9 @@ def partial_of(
         partition=partition,
         revision=revision,
         n=pane.n,
-        indices=pane.indices.astype("<i4", copy=False).tobytes(),
-        counts=pane.counts.astype("<i8", copy=False).tobytes(),
-        sums=pane.sums.astype("<i8", copy=False).tobytes(),
+        indices=_bytes_of(pane.indices, _INDICES),
+        counts=_bytes_of(pane.counts, _COUNTS),
+        sums=_bytes_of(pane.sums, _COUNTS),
         names=tuple([CategoryCounts(column=column, names=names) for column, names in pane.names.items()]),
     )
 
@@ -107,7 +116,7 @@ def key_of(event: PaneEvent) -> bytes:
 def pane_record(event: PaneEvent, partitions: int) -> Outgoing:
     """Return a pane event as a record, in the partition of its model version."""
     partition = partition_of(event.model, event.model_version, partitions)
-    return Outgoing(key_of(event), msgspec.json.encode(event), partition)
+    return Outgoing(key_of(event), _encode(event), partition)
 
 
 def of_the_prefix_before(event: PaneEvent, partitions: int) -> PaneEvent:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from app.core.join import truths
 from app.core.join.pending_rows import NewRows
 from app.core.join.state import CompiledModel, JoinState, Tally, Waiting
+from app.core.panes.grouping import few_together
 from app.core.panes.packing import ascending_of, pack, pack_each, steps_of, unpack, unpack_each
 from app.core.panes.pane import Names, Pane
 from app.core.panes.sums import PaneKey
@@ -38,20 +39,24 @@ class PaneDelta:
     @staticmethod
     def of_each(panes: Mapping[PaneKey, Pane], numbers: Mapping[int, int]) -> list[PaneDelta]:
         """Pack panes. `numbers`: each model's number within the delta."""
-        if not panes:
-            return []
-        lengths = np.fromiter((len(pane.indices) for pane in panes.values()), np.int64, len(panes))
-        sums = np.fromiter((len(pane.sums) for pane in panes.values()), np.int64, len(panes))
-        indices = np.concatenate([pane.indices for pane in panes.values()])
+        every = list(panes.items())
+        lengths = [len(pane.indices) for pane in panes.values()]
+        return [packed for few in few_together(lengths) for packed in PaneDelta._of_few(every[few], numbers)]
+
+    @staticmethod
+    def _of_few(panes: Sequence[tuple[PaneKey, Pane]], numbers: Mapping[int, int]) -> list[PaneDelta]:
+        lengths = np.fromiter((len(pane.indices) for _, pane in panes), np.int64, len(panes))
+        sums = np.fromiter((len(pane.sums) for _, pane in panes), np.int64, len(panes))
+        indices = np.concatenate([pane.indices for _, pane in panes])
         packed = zip(
             pack_each(steps_of(indices, lengths), lengths),
-            pack_each(np.concatenate([pane.counts for pane in panes.values()]), lengths),
-            pack_each(np.concatenate([pane.sums for pane in panes.values()]), sums),
+            pack_each(np.concatenate([pane.counts for _, pane in panes]), lengths),
+            pack_each(np.concatenate([pane.sums for _, pane in panes]), sums),
             strict=True,
         )
         return [
             PaneDelta(numbers[model], number, pane.n, steps, counts, sums, pane.names)
-            for ((model, number), pane), (steps, counts, sums) in zip(panes.items(), packed, strict=True)
+            for ((model, number), pane), (steps, counts, sums) in zip(panes, packed, strict=True)
         ]
 
     @staticmethod

@@ -20,6 +20,9 @@ from app.core.reference.layout import Floats
 MANY = 512
 """Rows of one model in a batch from which on they are counted separately."""
 
+TOGETHER = 5_000
+"""Rows of many models that are counted at once: their intermediate results stay in the processor's cache."""
+
 Group = tuple[int, NDArray[np.intp]]
 """A model, and its rows in a batch."""
 
@@ -144,6 +147,18 @@ def _count_inputs(
     every = bool(is_fresh.all())
     few: list[NDArray[np.intp]] = []
     parts: list[ModelRows] = []
+    waiting = 0
+
+    def count_together() -> None:
+        picked = np.concatenate(few)
+        mixed = count_mixed(parts, state.stacked_models())
+        labels[picked], values[picked] = mixed.label, mixed.value
+        for i, unlisted in mixed.unlisted.items():
+            state.learn(parts[i].model, unlisted)
+        _count_mixed(state, mixed, batch.model[picked], pane[picked])
+        few.clear()
+        parts.clear()
+
     for model, rows in by_model:
         columns = batch.columns[model]
         if not every:
@@ -156,18 +171,17 @@ def _count_inputs(
         if len(rows) < MANY:
             few.append(rows)
             parts.append(ModelRows(model, len(rows), watched.counter, columns))
+            waiting += len(rows)
+            if waiting >= TOGETHER:
+                count_together()
+                waiting = 0
             continue
         counted = watched.counter.count(columns)
         labels[rows], values[rows], unlisted = counted.labels_and_values(watched.layout)
         state.learn(model, unlisted)
         _count_alone(state, model, counted, pane[rows])
     if parts:
-        picked = np.concatenate(few)
-        mixed = count_mixed(parts, state.stacked_models())
-        labels[picked], values[picked] = mixed.label, mixed.value
-        for i, unlisted in mixed.unlisted.items():
-            state.learn(parts[i].model, unlisted)
-        _count_mixed(state, mixed, batch.model[picked], pane[picked])
+        count_together()
     _count_unknown(state, batch, is_fresh, pane)
     return labels, values
 

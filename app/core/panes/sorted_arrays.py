@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from app.core.reference.layout import Floats, Integers
 
 BUCKETS = 512
+TOGETHER = 8192
+"""Values that are searched at once: their intermediate results stay in the processor's cache."""
 
 
 class SortedArrays:
@@ -60,6 +62,15 @@ class SortedArrays:
         `which`: n numbers of arrays. As in `np.searchsorted`, except that NaN is above none.
         """
         self._take_in()
+        if len(values) <= TOGETHER:
+            return self._find(which, values)
+        left, equal = np.empty(len(values), np.int64), np.empty(len(values), np.bool_)
+        for start in range(0, len(values), TOGETHER):
+            part = slice(start, start + TOGETHER)
+            left[part], equal[part] = self._find(which[part], values[part])
+        return left, equal
+
+    def _find(self, which: Integers, values: Floats) -> tuple[Integers, NDArray[np.bool_]]:
         bucket = which * (BUCKETS + 1) + _buckets(values, self._least[which], self._scale[which])
         begin = self._begins[bucket].astype(np.int64)
         size = self._begins[bucket + 1] - begin

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from app.core.panes.grouping import few_together
 from app.core.panes.packing import steps_of, widths_of
 from app.core.panes.pane import SPARSE, Names, Pane, add_names, add_sparse, merge
 
@@ -18,9 +19,12 @@ PaneKey = tuple[int, int]
 MOST_UNSUMMED = 1 << 20
 """Maximum counts of restored deltas that are kept before they are summed up."""
 MOST_OPEN = 2_000
-"""Maximum number of open panes of one kind."""
+"""Maximum number of open panes of one kind, besides OPEN_OF_A_MODEL of each model."""
 MOST_OPEN_COUNTS = 1 << 17
-"""Maximum number of counts of open panes, of 12 bytes each."""
+"""Maximum number of counts of open panes, of 12 bytes each, besides OPEN_COUNTS_OF_A_MODEL of each model."""
+OPEN_OF_A_MODEL = 2
+"""Panes of a model that its traffic is in: one that begins, and one that ends."""
+OPEN_COUNTS_OF_A_MODEL = 1_000
 LARGE = int(np.iinfo(np.int16).max)
 """Largest count that is stored in the narrowest type that fits all of a pane; larger counts are stored separately."""
 
@@ -107,16 +111,22 @@ class PaneSums:
             # copied: the array that it is a part of may be large, and would stay in memory
             self._open[key] = Pane(total.n, total.indices.copy(), total.counts.copy(), total.sums, total.names)
             self._open_counts += len(total.indices)
-        if len(self._open) > MOST_OPEN or self._open_counts > MOST_OPEN_COUNTS:
-            self._close(self._oldest_open())
+        most, most_counts = self._most_open()
+        if len(self._open) > most or self._open_counts > most_counts:
+            self._close(self._oldest_open(most // 2, most_counts // 2))
         return totals
 
-    def _oldest_open(self) -> dict[PaneKey, Pane]:
-        """Return the open panes to be packed, so that half of the permitted ones stay open."""
+    def _most_open(self) -> tuple[int, int]:
+        """Return how many panes, with how many counts, may stay open."""
+        models = len(self._packed)
+        return MOST_OPEN + OPEN_OF_A_MODEL * models, MOST_OPEN_COUNTS + OPEN_COUNTS_OF_A_MODEL * models
+
+    def _oldest_open(self, most: int, most_counts: int) -> dict[PaneKey, Pane]:
+        """Return the open panes to be packed, so that so many, with so many counts, stay open."""
         panes, counts = len(self._open), self._open_counts
         oldest = {}
         for key, pane in self._open.items():
-            if panes <= MOST_OPEN // 2 and counts <= MOST_OPEN_COUNTS // 2:
+            if panes <= most and counts <= most_counts:
                 break
             oldest[key] = pane
             panes, counts = panes - 1, counts - len(pane.indices)
@@ -159,8 +169,9 @@ class PaneSums:
             else:
                 totals[key] = panes[0]  # keeps the order; replaced by the sum below
                 together.append(key)
-        if together:
-            totals.update(zip(together, _sum_of_each([parts[key] for key in together]), strict=True))
+        summands = [parts[key] for key in together]
+        for few in few_together([sum(len(pane.indices) for pane in panes) for panes in summands]):
+            totals.update(zip(together[few], _sum_of_each(summands[few]), strict=True))
         return totals
 
     def _unpack(self, key: PaneKey) -> Pane:
@@ -219,8 +230,11 @@ def _names_of(panes: Sequence[Pane]) -> Names:
 
 def _pack(panes: Sequence[Pane]) -> list[bytes]:
     """Return panes as bytes: their steps from index to index and their counts, most of which are small."""
-    if not panes:
-        return []
+    lengths = [len(pane.indices) for pane in panes]
+    return [packed for few in few_together(lengths) for packed in _pack_few(panes[few])]
+
+
+def _pack_few(panes: Sequence[Pane]) -> list[bytes]:
     lengths = np.fromiter((len(pane.indices) for pane in panes), np.int64, len(panes))
     starts = np.cumsum(lengths) - lengths
     counts = np.concatenate([pane.counts for pane in panes])

@@ -22,6 +22,7 @@ from agents.join.store import JoinStore, decode_delta
 from app.core.config.monitoring import Windows
 from app.core.join import delta as join_delta
 from app.core.join import expiry
+from app.core.join.delta import PaneDelta
 from app.core.join.feedback import add_feedback
 from app.core.join.predictions import add_predictions, reaches_back
 from app.core.join.rows_by_id import firsts, occurrences
@@ -102,16 +103,20 @@ def batches(draw: st.DrawFn) -> tuple[PredictionBatch, FeedbackBatch, FeedbackBa
 Counted = tuple[dict[PaneKey, Pane], dict[PaneKey, Pane], list[Any]]
 
 
-def counted(batch: PredictionBatch, fed: Sequence[FeedbackBatch], many: int, few: int = 0) -> Counted:
+def counted(
+    batch: PredictionBatch, fed: Sequence[FeedbackBatch], many: int, few: int = 0, together: int = 5000
+) -> Counted:
     """The panes of one checkpoint, and what the rows say, where so many rows of a model are counted by themselves.
 
-    `few`: as `mixed_counting.FEW`.
+    `few`: as `mixed_counting.FEW`. `together`: how many rows, and how many values, are counted and searched at once.
     """
     state = JoinState([CompiledModel(profile, Windows()) for profile in PROFILES])
     with (
         mock.patch("app.core.join.predictions.MANY", many),
         mock.patch("app.core.join.feedback.MANY", many),
         mock.patch("app.core.panes.mixed_inputs.FEW", few),
+        mock.patch("app.core.join.predictions.TOGETHER", together),
+        mock.patch("app.core.panes.sorted_arrays.TOGETHER", together),
     ):
         add_predictions(state, batch)
         for one in fed:
@@ -123,12 +128,12 @@ def counted(batch: PredictionBatch, fed: Sequence[FeedbackBatch], many: int, few
     return state.new_inputs.take(), state.new_outcomes.take(), [*rows, *known]
 
 
-@given(batches(), st.sampled_from([0, 1000]))
+@given(batches(), st.sampled_from([0, 1000]), st.sampled_from([1, 7, 5000]))
 def test_what_is_counted_together_is_what_each_model_counts_alone(
-    made: tuple[PredictionBatch, FeedbackBatch, FeedbackBatch], few: int
+    made: tuple[PredictionBatch, FeedbackBatch, FeedbackBatch], few: int, at_once: int
 ) -> None:
     batch, *fed = made
-    together, alone = counted(batch, fed, 512, few), counted(batch, fed, 1)
+    together, alone = counted(batch, fed, 512, few, at_once), counted(batch, fed, 1)
     for found, wanted in zip(together[:2], alone[:2], strict=True):
         assert found.keys() == wanted.keys()
         assert all(found[key].same(wanted[key]) for key in found), [(found[key], wanted[key]) for key in found]
@@ -177,9 +182,23 @@ panes = st.lists(
 )  # fmt: skip
 
 
-@given(panes, st.data())
-def test_packed_sums_are_what_adding_one_by_one_comes_to(made: list[Any], data: st.DataObject) -> None:
-    """Against a plain recount, whether deltas come one at a time, many at once, or from a recovery."""
+@given(panes, st.data(), st.sampled_from([1, 9, 16_000]), st.sampled_from([0, 2_000]))
+def test_packed_sums_are_what_adding_one_by_one_comes_to(
+    made: list[Any], data: st.DataObject, together: int, most_open: int
+) -> None:
+    """Against a plain recount, whether deltas come one at a time, many at once, or from a recovery.
+
+    However many are added up and packed at once, and however many totals stay open.
+    """
+    with (
+        mock.patch("app.core.panes.grouping.TOGETHER", together),
+        mock.patch("app.core.panes.sums.MOST_OPEN", most_open),
+        mock.patch("app.core.panes.sums.OPEN_OF_A_MODEL", min(most_open, 2)),
+    ):
+        _add_and_recount(made, data)
+
+
+def _add_and_recount(made: list[Any], data: st.DataObject) -> None:
     size = data.draw(st.sampled_from([61, 61 * 16 * 400]))
     sums = PaneSums(lambda _: PaneShape(size, 2))
     wanted: dict[PaneKey, Any] = {}
@@ -207,6 +226,11 @@ def test_packed_sums_are_what_adding_one_by_one_comes_to(made: list[Any], data: 
             s: c for s, c in total.items() if c
         }
         assert {(c, name): k for c, told in found.names.items() for name, k in told.items()} == said
+    totals = {key: sums[key] for key in sums}
+    packed = PaneDelta.of_each(totals, {0: 7, 1: 8, 2: 9})
+    assert [(one.model - 7, one.pane) for one in packed] == list(totals)
+    for known, again in zip(totals.values(), PaneDelta.unpack_each(packed), strict=True):
+        assert known.same(again)
 
 
 def calls_of(work: Callable[[], object]) -> int:
