@@ -52,6 +52,11 @@ class Agent(ABC):
         """Save everything taken with every batch and every tick from now on."""
 
     @property
+    def most_together(self) -> int:
+        """Return the number of records up to which consecutive batches that wait are wanted as one; 0: each alone."""
+        return 0
+
+    @property
     def saved(self) -> bool:
         """Return whether everything taken is in the table."""
         return True
@@ -84,6 +89,10 @@ class AgentDecorator(Agent):
 
     def drain(self) -> None:
         self._agent.drain()
+
+    @property
+    def most_together(self) -> int:
+        return self._agent.most_together
 
     @property
     def saved(self) -> bool:

@@ -5,7 +5,9 @@ in all, and the truth of every second one up to a minute after it. Before anythi
 are held: of each model a prediction with its truth in each pane, or in every so many that MOST_HELD are held. Each
 number of models has a process of its own, and these take turns, so that what else the machine does meets all of them.
 
-Backlog: one partition, runs of 5,000 records, a checkpoint every 20,000; ROUNDS times, of which the least counts.
+Backlog: one partition, its records fetched POLLED at a time and given to the join in runs of 5,000, or in runs of as
+many as the join wants together, as the worker does; a checkpoint after every 20,000 or more; ROUNDS times, of which the
+least counts.
 Live: four partitions, each takes what comes in a checkpoint's time. CPU of an event is that of the join, with the
 encoding of all that it publishes. Windows are judged by the clock, once for a model and a pane, however many events
 there are: their CPU is told for each window. Memory is what the process has grown by since
@@ -53,12 +55,14 @@ from app.worker.process import GARBAGE_THRESHOLD
 from benchmarks.flat import resident
 from benchmarks.hot_path import Record
 from topics.events import PaneEvent
-from topics.registry import PANES, PREDICTIONS, REPORTS, Topic
+from topics.registry import PANES, REPORTS, Topic
 
 RUN: int = Settings.model_fields["max_batch_records"].default
 CHECKPOINT_SECONDS: float = Settings.model_fields["checkpoint_seconds"].default
 PARTITIONS: int = Settings.model_fields["partitions"].default
 START = 1_700_000_040
+POLLED = 20_000
+"""Records of a partition that a worker fetches at a time (`app.faust_batches.app.MOST_POLLED`)."""
 PER_SECOND = 400
 TRUTHS = 0.5
 EVENTS_PER_SECOND = PER_SECOND * (1 + TRUTHS)
@@ -217,7 +221,7 @@ class Worker:
     async def save(self, partition: int) -> None:
         """Make a checkpoint of all that was taken."""
         seconds, self.join._checkpoint_seconds = self.join._checkpoint_seconds, 0.0
-        await self.join.handle(Batch(PREDICTIONS, partition, ()), self)
+        await self.take(partition, 0, ())
         self.join._checkpoint_seconds = seconds
 
     async def take(self, partition: int, topic: int, run: Sequence[Record]) -> None:
@@ -426,13 +430,15 @@ async def _in_loop(work: Callable[[], T]) -> T:
 
 
 async def _backlog(worker: Worker, feed: Feed, predictions: int, *, profile: bool) -> Spent:
-    made = [run for _ in range(predictions // RUN) for run in feed.run(RUN)]
+    made = [fetched for _ in range(-(-predictions // POLLED)) for fetched in feed.run(min(predictions, POLLED))]
     worker.spent = Spent()
     profiled = cProfile.Profile(time.process_time)
     if profile:
         profiled.enable()
-    for topic, run in made:
-        await worker.take(0, topic, run)
+    for topic, fetched in made:
+        size = max(RUN, worker.join.most_together // RUN * RUN)
+        for first in range(0, len(fetched), size):
+            await worker.take(0, topic, fetched[first : first + size])
     profiled.disable()
     if profile:
         pstats.Stats(profiled).sort_stats("cumtime").print_stats(70)

@@ -41,6 +41,9 @@ CREATE_TIME = 0
 MOST_UNSAVED = 20_000
 """Records after which a checkpoint is made before its time."""
 
+ROWS_OF_A_VERSION = 100
+"""Records of each model version that are wanted in a batch: each version in a batch has a cost of its own."""
+
 FEEDBACK_QUIET_SECONDS = 30.0
 """Seconds without feedback after which feedback read to its end counts as caught up: a replay sends in bursts."""
 
@@ -205,6 +208,11 @@ class JoinAgent(Agent):
         return sum(len(source.state.rows) for source in self._sources.values())
 
     # Batches
+
+    @property
+    def most_together(self) -> int:
+        """Return the number of records up to which batches that wait are taken as one: more for more versions."""
+        return min(MOST_UNSAVED, ROWS_OF_A_VERSION * len(self._models.watched))
 
     async def handle(self, batch: Batch, out: Output) -> None:
         """Take a batch of predictions or feedback, save and publish what is due, and report what was set aside."""

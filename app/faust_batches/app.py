@@ -19,6 +19,7 @@ from app.faust_batches.assignor import StickyAssignor
 from app.faust_batches.batch import Batch, Handler, Position
 from app.faust_batches.kept_tables import KeepingRecovery, NotedTable
 from app.faust_batches.quarantine import Quarantine
+from app.faust_batches.together import as_one, take_together
 from app.faust_batches.transport import BatchTransport
 from app.kafka.client_options import client_options
 from app.kafka.errors import WasCancelled, WorkerHalted, without_values
@@ -133,7 +134,7 @@ async def _nothing(_error: WorkerHalted) -> None:
     """Notify nobody."""
 
 
-def add_agent(  # noqa: PLR0913 (what the app has to know of an agent)
+def add_agent(  # noqa: PLR0913 (what binds an agent to its app)
     app: faust.App,
     settings: Settings,
     quarantine: Quarantine,
@@ -144,11 +145,14 @@ def add_agent(  # noqa: PLR0913 (what the app has to know of an agent)
     *,
     halted: Callable[[WorkerHalted], Awaitable[None]] = _nothing,
     stateless: bool = False,
+    most_together: Callable[[], int] = lambda: 0,
 ) -> None:
     """Bind an agent, which takes the topics' batches one after another. So its table has one writer.
 
     `position` returns the offset to read a topic's partition from. If there are several topics, the others follow the
-    first by the broker's time, as long as the first has more to read. A `stateless` agent has no table.
+    first by the broker's time, as long as the first has more to read. A `stateless` agent has no table. `most_together`
+    returns the number of records up to which consecutive batches of a partition are handled as one, if they wait
+    already.
 
     An error that the agent does not handle ends the process before any later batch is applied. A record that causes
     this repeatedly is quarantined. `WorkerHalted` also ends the process, with a status of its own, once `halted` has
@@ -169,18 +173,20 @@ def add_agent(  # noqa: PLR0913 (what the app has to know of an agent)
                     continue  # taken, so that the other agents get theirs, and dropped
                 if not app.consumer.follows(message):
                     continue
-                end = app.consumer.end(message.tp)
+                most = quarantine.most_together(message.tp, most_together())
+                messages = take_together(message, stream.channel.queue, most)
+                whole, end = as_one(messages), app.consumer.end(message.tp)
                 try:
-                    for part in quarantine.parts(message.tp, message.value.records):
+                    for part in quarantine.parts(message.tp, whole.records):
                         at = message.tp, part
-                        batch = _part(message.value, part, end)
+                        batch = _part(whole, part, end)
                         await handle(batch)
                         app.consumer.applied(message.tp, batch.following)
                 except WorkerHalted as stopped:
                     log.critical("agent %s stops: %s", name, stopped, extra={"agent": name})
                     leaving = asyncio.create_task(_leave(halted(stopped)))
                     continue
-                app.consumer.done(message)
+                app.consumer.done(*messages)
         except asyncio.CancelledError:
             if not (app.should_stop or is_stopping() or leaving):
                 log.critical("agent %s failed; the worker ends: %s", name, WasCancelled(), extra={"agent": name})

@@ -67,6 +67,13 @@ class Quarantine:
         self._path = path
         self._suspects = _read(path)
 
+    def most_together(self, tp: TP, wanted: int) -> int:
+        """Return up to how many records batches of a partition are handled as one: each alone after a failure.
+
+        Short batches narrow down its cause.
+        """
+        return 0 if _name(tp) in self._suspects else wanted
+
     def parts(self, tp: TP, run: Sequence[Any]) -> Iterator[list[Any]]:
         """Yield the parts of a batch to handle one after another: the whole batch, unless it has suspect records."""
         suspect = self._suspects.get(_name(tp))

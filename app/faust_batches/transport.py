@@ -332,15 +332,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self._wanted[tp] = applied
         return False
 
-    def done(self, message: ConsumerMessage) -> None:
-        """Note that a batch was handled, so that it may be committed.
+    def done(self, *messages: ConsumerMessage) -> None:
+        """Note that batches were handled, so that they may be committed.
 
         Faust's own note, made by its compiled stream, cannot be influenced, and keeps nothing of what is read a second
         time.
         """
-        records, held = message.value.records, self.held.get(message.tp, 0)
-        if self.ledgers[message.tp].acked(message.offset) if records else held:
-            self._acked[message.tp]  # names the partition as one with something to commit
+        for message in messages:
+            records, held = message.value.records, self.held.get(message.tp, 0)
+            if self.ledgers[message.tp].acked(message.offset) if records else held:
+                self._acked[message.tp]  # names the partition as one with something to commit
 
     def applied(self, tp: TP, following: int) -> None:
         """Note that an agent has applied everything below an offset of a partition."""

@@ -146,7 +146,10 @@ class Settings(
     pairing_mib: int = Field(
         64, ge=1, le=1 << 20, description="MiB of them that wait in one worker; beyond, the oldest are set aside."
     )
-    max_batch_records: int = Field(5000, ge=1, le=100_000, description="Most records in one run of an agent.")
+    max_batch_records: int = Field(
+        5000, ge=1, le=100_000,
+        description="Most records in one run of an agent; with many models, the join takes several that wait as one.",
+    )  # fmt: skip
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is logged.")
 
     @property

@@ -186,7 +186,7 @@ class WorkerAgents:
             add_agent(
                 self.app, self.settings, quarantine, agent.name, agent.inputs, _position_of(agent),
                 partial(agent.handle, out=self._out), halted=partial(agent.halted, out=self._out),
-                stateless=agent.name not in AGENTS,
+                stateless=agent.name not in AGENTS, most_together=partial(getattr, agent, "most_together"),
             )  # fmt: skip
         transport = self.app.transport
         transport.on_kept = self._forget_all_but

@@ -132,6 +132,10 @@ class Recording(Agent):
         self.calls.append("drain")
 
     @property
+    def most_together(self) -> int:
+        return 11
+
+    @property
     def saved(self) -> bool:
         return False
 
@@ -157,8 +161,9 @@ async def test_a_decorated_agent_is_the_same_agent() -> None:
         ("forget", {1}), "drain",
     ]  # fmt: skip
     assert not agent.saved
+    assert agent.most_together == 11
     ours = {name for name in vars(Agent) if not name.startswith("_")}
-    assert ours == {"prepare", "position", "handle", "halted", "pause", "forget", "drain", "saved"}
+    assert ours == {"prepare", "position", "handle", "halted", "pause", "forget", "drain", "most_together", "saved"}
 
 
 class _Traces:

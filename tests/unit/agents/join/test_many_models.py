@@ -334,6 +334,7 @@ def test_a_checkpoint_speaks_of_what_has_changed_alone() -> None:
     delta = decode_delta(next(value for key, value in table.items() if key.startswith("0/3-0/")))
     assert [named[1] for named in delta.models] == ["multiclass"]
     assert set(delta.tallies) == {0}
+    assert owner.join.most_together == 200  # 100 records for each version that it knows
     assert [(type(event), event.model_version) for event in events] == [
         (PanePartial, "multiclass"), (Progress, "multiclass"),
     ]  # fmt: skip
