@@ -9,6 +9,7 @@ that could have been taken.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,35 +41,58 @@ def category_tests(
     this, by a margin and by more than sampling brings.
     """
     shape = (len(suffixes.spans), len(places))
-    effect, p_value, calm, strength = np.zeros(shape), np.ones(shape), np.zeros(shape, np.bool_), np.zeros(shape)
-    significant = calm.copy()
-    quiet, beyond, limit = calm.copy(), np.ones(shape), floors(floor, usual)
-    shown = shows_an_end(floor, usual)
+    effect, p_value, calm, quiet = np.zeros(shape), np.ones(shape), np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
+    limit, shown = floors(floor, usual), shows_an_end(floor, usual)
+    if not len(places):
+        return Tested(effect, p_value, effect.copy(), calm.copy(), calm, quiet, p_value.copy())
+    rows, divided = np.zeros(shape), []
     for i, slots in enumerate(layout.slots[place] for place in places):
         counts = suffixes.part(slots.offset, slots.offset + slots.missing)
         n = counts.sum(axis=1)
-        rows = effective(n, np.array(float(slots.total)))
+        rows[:, i] = effective(n, np.array(float(slots.total)))
         p, q = counts / np.maximum(n, 1.0)[:, None], slots.shares
-        whole = _distance(p, q, rows)
-        below = (limit[:, i] - whole) * np.sqrt(8.0 * LN2 * rows)
-        enough = (rows >= FEW) & shown[:, i]
+        whole = _distance(p, q, rows[:, i])
+        below = (limit[:, i] - whole) * np.sqrt(8.0 * LN2 * rows[:, i])
+        enough = (rows[:, i] >= FEW) & shown[:, i]
         calm[:, i], quiet[:, i] = enough & (below >= SURE_CALM), enough & (below >= LIKELY_CALM)
-        cells = len(q)
-        more = p > q
-        grown, before = np.where(more, p, 0.0).sum(axis=1), np.where(more, q, 0.0).sum(axis=1)
-        tried = np.concatenate([p, grown[:, None]], axis=1)
-        expected = np.concatenate([np.broadcast_to(q, p.shape), before[:, None]], axis=1)
-        ways = np.append(np.full(cells, ways_of_one(cells)), 2.0 ** min(cells + 1, MOST_CELLS))
-        size, chance = divisions(tried, np.minimum(expected, 1.0), rows[:, None], ways, MARGIN * floor)
-        best = np.argmin(chance, axis=1)
-        scale = np.arange(len(best))
-        effect[:, i], p_value[:, i] = size[scale, best], chance[scale, best]
-        strength[:, i] = effect[:, i] * np.sqrt(rows)
-        best_p, best_q = tried[scale, best], np.minimum(expected, 1.0)[scale, best]
-        significant[:, i] = is_significant(best_p, best_q, rows, p_value[:, i], ways[best], best < cells, levels)
-        beyond[:, i] = _beyond(best_p, best_q, rows, effect[:, i], margins(floor, usual[:, i]))
+        divided.append(_divided(p, q))
+    sizes = np.array([len(one.ways) for one in divided])
+    tried = np.concatenate([one.tried for one in divided], axis=1)
+    expected = np.concatenate([one.expected for one in divided], axis=1)
+    ways = np.concatenate([one.ways for one in divided])
+    size, chance = divisions(tried, expected, np.repeat(rows, sizes, axis=1), ways, MARGIN * floor)
+    first = np.cumsum(sizes) - sizes
+    parts = [slice(start, start + length) for start, length in zip(first.tolist(), sizes.tolist(), strict=True)]
+    within = np.stack([np.argmin(chance[:, part], axis=1) for part in parts], axis=1)
+    best, scale = within + first, np.arange(shape[0])[:, None]
+    effect, p_value = size[scale, best], chance[scale, best]
+    best_p, best_q = tried[scale, best], expected[scale, best]
+    significant = is_significant(best_p, best_q, rows, p_value, ways[best], within < sizes - 1, levels)
+    beyond = _beyond(best_p, best_q, rows, effect, margins(floor, usual))
     found = (effect > limit) & significant & (beyond < BEYOND)
-    return Tested(effect, p_value, strength, found, calm, quiet, beyond)
+    return Tested(effect, p_value, effect * np.sqrt(rows), found, calm, quiet, beyond)
+
+
+class _Divided(NamedTuple):
+    """Divisions of a column: the shares tried at each scale (scales x divisions), those expected, and their ways.
+
+    First each category by itself, last the set of those that have grown.
+    """
+
+    tried: Floats
+    expected: Floats
+    ways: Floats
+
+
+def _divided(p: Floats, q: Floats) -> _Divided:
+    cells, more = len(q), p > q
+    grown, before = np.where(more, p, 0.0).sum(axis=1), np.where(more, q, 0.0).sum(axis=1)
+    expected = np.concatenate([np.broadcast_to(q, p.shape), before[:, None]], axis=1)
+    return _Divided(
+        np.concatenate([p, grown[:, None]], axis=1),
+        np.minimum(expected, 1.0),
+        np.append(np.full(cells, ways_of_one(cells)), 2.0 ** min(cells + 1, MOST_CELLS)),
+    )
 
 
 def is_significant(

@@ -10,6 +10,7 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import binom, kstwobign
 
 from app.core.config.monitoring import DecisionSettings, DriftThresholds, Monitoring, Windows
+from app.core.evaluation import tested as tests_of_columns
 from app.core.scales.categories import category_tests
 from app.core.scales.levels import Levels, levels_of
 from app.core.scales.numbers import detectable, ks_tested
@@ -90,6 +91,30 @@ def test_a_category_at_the_margin_is_found_no_more_often_than_is_stated() -> Non
         found += bool(tested.found[0, 0])
     assert found / times <= level + 2 * np.sqrt(level / times)
     assert found > level * times / 20, "the level is not given away"
+
+
+def test_columns_of_categories_are_tested_together_as_each_by_itself() -> None:
+    """Bit by bit: columns of few and of many categories, scales without rows, and the usual distance of each."""
+    rng, spans = np.random.default_rng(6), (1, 2, 4)
+    kinds = {"two": 2, "many": 40, "one": 1, "some": 7}
+    layout = layout_for({name: [str(c) for c in rng.integers(0, k, 900)] for name, k in kinds.items()})
+    levels, places = Levels(1.0, 0.5, 0.0, 0.4), [2, 0, 3, 1]
+    fields, differ = tests_of_columns.Tested.__slots__, set[bool]()
+    for last in (0, 9, 120):
+        panes = {
+            pane: pane_of(layout, {c: [str(v) for v in rng.integers(0, k + 1, n) ** 2 // k] for c, k in kinds.items()})
+            for pane, n in enumerate((300, 0, 40, last))
+        }
+        suffixes, usual = suffixes_of(panes, 3, spans, layout.size), rng.random((len(spans), 4)) * 0.2
+        together = category_tests(layout, places, suffixes, FLOOR, levels, usual)
+        alone = [category_tests(layout, [at], suffixes, FLOOR, levels, usual[:, [i]]) for i, at in enumerate(places)]
+        for name in fields:
+            wanted = np.concatenate([getattr(one, name) for one in alone], axis=1)
+            assert getattr(together, name).tobytes() == wanted.tobytes(), name
+        differ |= set(together.found.ravel().tolist())
+        none = category_tests(layout, [], suffixes, FLOOR, levels, usual[:, :0])
+        assert {getattr(none, name).shape for name in fields} == {(3, 0)}
+    assert differ == {True, False}
 
 
 @given(st.integers(1, 400), st.floats(0.0, 1.0), st.floats(0.0, 0.3), st.floats(1e-9, 1e-2), st.floats(1e-9, 1e-2))
