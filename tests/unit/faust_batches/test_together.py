@@ -110,7 +110,7 @@ class App:
 
     def __init__(self, waiting: ThrowableQueue[Any]) -> None:
         self.channel = SimpleNamespace(queue=waiting)
-        self.transport = SimpleNamespace(read=lambda *_: None, order=SimpleNamespace(leaders={}))
+        self.transport = SimpleNamespace(read=lambda *_, **__: None, order=SimpleNamespace(leaders={}))
         self.consumer = self
         self.done_with: list[ConsumerMessage] = []
         self.applied_to: list[int] = []

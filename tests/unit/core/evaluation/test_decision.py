@@ -426,7 +426,7 @@ def test_decisions_fit_the_reports_of_the_stream() -> None:
         assert sent - computed <= {"start", "since", "earliest", "latest", "end"}
     envelope = set(events.Report.__struct_fields__) - {"n", "sufficient"}
     times = {"needed_panes": "expected", "first_panes": "expected_first"}  # panes to come are a time there
-    since = {"not_judged_since", "usual"}  # what the windows before have shown
+    since = {"not_judged_since", "usual", "reference"}  # what the windows before have shown
     decided = {times.get(name, name) for name in DriftDecision.__dataclass_fields__}
     assert set(events.DriftReport.__struct_fields__) - envelope == decided | since
     performance = {times.get(name, name) for name in PerformanceDecision.__dataclass_fields__}
