@@ -233,9 +233,10 @@ async def dead_letters(settings: Settings, enough: int, seconds: float) -> list[
 
 def split(letter: Any) -> tuple[Origin, str, Headers]:
     """A dead letter's origin and reason, and the headers that it had before."""
-    own, ours = letter.headers[:-4], dict(letter.headers[-4:])
+    own, ours = letter.headers[:-5], dict(letter.headers[-5:])
     said = {name.removeprefix("driftline-"): value.decode() for name, value in ours.items()}
-    assert list(said) == ["reason", "topic", "partition", "offset"]
+    assert list(said) == ["reason", "topic", "partition", "offset", "timestamp"]
+    assert 0 < int(said["timestamp"]) <= letter.timestamp
     return (said["topic"], int(said["partition"]), int(said["offset"])), said["reason"], own
 
 
