@@ -106,7 +106,8 @@ async def test_the_first_predictions_become_the_reference_once(settings: Setting
                 "prediction": "1",
             }
             response = await client.post("/predictions", json=[late, late | {"model": "other"}])
-            assert response.json() == {"accepted": 2, "rejected": [], "unregistered": 1}
+            lines = ["other 3 is not registered, so 1 event is not counted until it is"]
+            assert response.json() == {"accepted": 2, "rejected": [], "unregistered": 1, "warnings": lines}
             missing = await client.get("/models/churn/versions/3")
             assert (missing.status_code, "not registered yet: it learns its reference" in missing.text) == (404, True)
             assert [(one["model"], one["state"]) for one in listed] == [("churn", "learning")]
