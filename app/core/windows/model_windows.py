@@ -335,10 +335,9 @@ class ModelWindows:
             return None
         start, until = (end - self.panes + 1) * self.pane, (end + 1) * self.pane
         last = (until - round(setting.behind * MICROSECONDS)) // self.pane
-        kept = held_up_to(self._inputs, self._first_held, last)
-        panes = {one: self._inputs[one].sum(*self.size_of("input")) for one in kept}
+        kept = {one: self._inputs[one] for one in held_up_to(self._inputs, self._first_held, last)}
         usual = self.usual_at(end)
-        return self.moving.at(setting, (start, until), panes, self.pane, self.monitoring.drift.min_samples, usual)
+        return self.moving.at(setting, (start, until), kept, self.pane, self.monitoring.drift.min_samples, usual)
 
     def usual_state(self, end: int) -> UsualState | None:
         """Return the state of the usual effects for the window that ends with a pane."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from zlib import crc32
 
 from app.core.config.monitoring import MovingReference
 from app.core.join.state import MICROSECONDS
 from app.core.panes.pane import Pane, merge
+from app.core.panes.slices import Slices
 from app.core.reference.layout import Layout, layout_of
 from app.core.reference.profile import Profile
 from app.core.reference.usual import ReferenceUsual
@@ -99,7 +100,7 @@ class MovingWindowReference:
         self,
         setting: MovingReference,
         window: tuple[int, int],
-        kept: Mapping[int, Pane],
+        kept: Slices,
         pane: int,
         needed: int,
         usual: ReferenceUsual | None = None,
@@ -122,9 +123,7 @@ class MovingWindowReference:
             self._made = key, None if total is None or total.n < needed else self._of(total, since, until, usual)
         return self._made[1]
 
-    def _total(
-        self, since: int, until: int, wanted: frozenset[int] | None, kept: Mapping[int, Pane], pane: int
-    ) -> Pane | None:
+    def _total(self, since: int, until: int, wanted: frozenset[int] | None, kept: Slices, pane: int) -> Pane | None:
         """Return the sum of the wanted hours; None where there is nothing from the beginning of the span."""
         hour = HOUR * MICROSECONDS
         parts = {one: total for one, (_, total) in self.sums.hours.items() if since <= one < until}
@@ -132,8 +131,9 @@ class MovingWindowReference:
         if oldest > since:
             return None
         chosen: list[Pane] = [total for one, total in parts.items() if _is_wanted(one, wanted)]
-        chosen += [one for number, one in kept.items() if _is_wanted(number * pane // hour, wanted)]
-        return merge(chosen, self._layout.size, self._layout.sums)
+        size = self._layout.size, self._layout.sums
+        chosen += [one.sum(*size) for number, one in kept.items() if _is_wanted(number * pane // hour, wanted)]
+        return merge(chosen, *size)
 
     def _of(self, total: Pane, since: int, until: int, usual: ReferenceUsual | None) -> MovedReference:
         profile = replace(moved_profile(self._layout, total), usual=usual)
