@@ -12,6 +12,7 @@ from agents.applied_offsets import records_from
 from agents.output import Output, TooLarge
 from app.faust_batches.batch import Batch, Log
 from app.ingest.decoding import Record, Rejected
+from app.kafka.bounded_slices import bounded_slices
 from app.kafka.producer import Outgoing
 from app.sources.hiding import SourceHiding
 from app.sources.schema_registry import RegistryUnavailable
@@ -135,11 +136,5 @@ class SourceAgent(Agent):
 
 def slices(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     """Yield records in slices of at most TOGETHER records and, if they are several, BYTES_TOGETHER bytes."""
-    start = size = 0
-    for i, record in enumerate(records):
-        size += len(record.value or b"")
-        if i > start and (i - start == TOGETHER or size > BYTES_TOGETHER):
-            yield records[start:i]
-            start, size = i, len(record.value or b"")
-    if start < len(records):
-        yield records[start:]
+    sizes = (len(record.value or b"") for record in records)
+    return (records[some] for some in bounded_slices(sizes, TOGETHER, BYTES_TOGETHER))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 
 from app.core.config.close_names import did_you_mean
+from app.ingest.unknown_fields import known_names
 from app.telemetry.printable import one_line
 
 T = TypeVar("T")
@@ -38,11 +39,6 @@ def names_in(document: bytes | msgspec.Raw, kind: type) -> list[str]:
         return [name for name in _object.decode(document) if name not in known]
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return []
-
-
-def known_names(kind: Any) -> tuple[str, ...]:
-    """Return the fields of a struct."""
-    return tuple(field.encode_name for field in msgspec.structs.fields(kind))
 
 
 class UnknownFields:

@@ -40,6 +40,19 @@ class StreamedChange(NamedTuple):
     data: Mapping[str, Any]
 
 
+class ListedVersion(msgspec.Struct):
+    """Model version that the API lists. `not_judged`: why it is not judged, where `state` says so."""
+
+    model: str
+    model_version: str
+    state: str = ""
+    not_judged: str = ""
+
+
+class _Listed(msgspec.Struct):
+    models: list[ListedVersion]
+
+
 class ApiClient:
     """Requests to one API with one key. Use it as a context manager.
 
@@ -73,6 +86,10 @@ class ApiClient:
     def post(self, path: str, kind: type[T], **more: Any) -> T:
         """Return the response to POST, decoded. `more`: as httpx takes a body."""
         return self._decoded(self.request("POST", path, **more), kind)
+
+    def versions(self, model: str) -> list[ListedVersion]:
+        """Return the versions of a model; none of a model that is not registered."""
+        return [one for one in self.get("/models", _Listed).models if one.model == model]
 
     def request(self, method: str, path: str, **more: Any) -> bytes:
         """Return the body of a response. Repeat a request that the API cannot serve yet."""
@@ -123,6 +140,11 @@ class ApiClient:
             detail = response.reason_phrase or "no reason given"
         hint = " (--api-key-file, or DRIFTLINE_API_KEY)" if response.status_code == 401 else ""
         return ApiError(f"{self.url}: {response.status_code}: {detail}{hint}", response.status_code)
+
+
+def not_registered(name: str) -> CommandError:
+    """Return the error for a model, or a version of it, that the API does not list."""
+    return CommandError(f"{name} is not registered: correct the name, or register it with `driftline register`")
 
 
 def address(*parts: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -181,30 +181,24 @@ def _note(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-async def _replay(
-    settings: Settings,
-    client: ApiClient | None,
-    known: RegisteredModel,
-    checked: Checked,
-    rate: float | None,
-    heartbeat: bool,
-    progress: Progress,
-) -> Sent:
+@asynccontextmanager
+async def _sender(settings: Settings, client: ApiClient | None) -> AsyncIterator[EventSender]:
+    """Open the way to the API, or to Kafka."""
     if client is not None:
         from app.commands.replay_over_http import ApiSender
 
-        sender = ApiSender(client, settings.prefix)
-        return await _send(sender, settings, known, checked, rate, heartbeat, progress)
+        yield ApiSender(client, settings.prefix)
+        return
     from app.kafka.client_options import client_options
     from app.replay.send import ReplaySender
 
     async with ReplaySender(client_options(settings)) as to_kafka:
-        return await _send(to_kafka, settings, known, checked, rate, heartbeat, progress)
+        yield to_kafka
 
 
-async def _send(
-    sender: EventSender,
+async def _replay(
     settings: Settings,
+    client: ApiClient | None,
     known: RegisteredModel,
     checked: Checked,
     rate: float | None,
@@ -219,9 +213,10 @@ async def _send(
     rows = in_order(checked.predictions)
     truth = iter(()) if checked.feedback is None else in_order(checked.feedback)
     prefix = settings.prefix
-    sent = await run(sender, rows, truth, prefix=prefix, rate=rate, progress=progress)
-    if heartbeat and sent.event_time is not None:
-        await close_windows(sender, model, version, known.monitoring.windows, sent.event_time, prefix=prefix)
+    async with _sender(settings, client) as sender:
+        sent = await run(sender, rows, truth, prefix=prefix, rate=rate, progress=progress)
+        if heartbeat and sent.event_time is not None:
+            await close_windows(sender, model, version, known.monitoring.windows, sent.event_time, prefix=prefix)
     return sent
 
 

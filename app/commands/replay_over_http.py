@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,6 +12,7 @@ from app.commands.api_client import ApiClient, address
 from app.core.config.monitoring import Monitoring
 from app.core.config.rule_layers import Given
 from app.core.reference.profile import Profile
+from app.kafka.bounded_slices import bounded_slices
 from app.registration.models_table import RegisteredModel
 from app.replay.encode import ReplayError
 from topics.events import Hidden
@@ -55,8 +56,8 @@ class ApiSender:
 
     async def send(self, topic: str, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
         """Send events. Raises ApiError, ReplayError."""
-        for start, end in _parts(values):
-            await asyncio.to_thread(self._post, self._paths[topic], keys[start:end], values[start:end])
+        for part in bounded_slices((len(value) + 1 for value in values), MOST_EVENTS, MOST_BYTES):  # each ends a line
+            await asyncio.to_thread(self._post, self._paths[topic], keys[part], values[part])
 
     async def send_to_all(self, topic: str, value: bytes, headers: Mapping[str, bytes]) -> None:
         """Send a heartbeat. Raises ApiError."""
@@ -72,18 +73,6 @@ class ApiSender:
             first = sent.rejected[0]
             more = f", and {len(sent.rejected) - 1:,} more" if len(sent.rejected) > 1 else ""
             raise ReplayError(f"{path[1:]} {keys[first.index].decode()!r} was rejected: {first.error}{more}")
-
-
-def _parts(values: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """Yield the first and the end index of each request's values."""
-    start, size = 0, 0
-    for at, value in enumerate(values):
-        if at > start and (at - start == MOST_EVENTS or size + len(value) > MOST_BYTES):
-            yield start, at
-            start, size = at, 0
-        size += len(value) + 1
-    if start < len(values):
-        yield start, len(values)
 
 
 def registered_over_http(client: ApiClient, model: str, version: str) -> RegisteredModel:

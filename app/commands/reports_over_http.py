@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 import msgspec
 
-from app.commands.api_client import ApiClient, StreamedChange, address
+from app.commands.api_client import ApiClient, StreamedChange, address, not_registered
 from app.commands.options import CommandError
 from topics.events import AnyReport, DriftReport, PerformanceReport
 
@@ -20,17 +20,6 @@ PARTIAL = (
     "note: the API has drift and performance reports of the newest windows; those of traffic, intake and workers, and "
     "older windows, are in Kafka"
 )
-
-
-class _Version(msgspec.Struct):
-    model: str
-    model_version: str
-    state: str = ""
-    not_judged: str = ""
-
-
-class _Models(msgspec.Struct):
-    models: list[_Version]
 
 
 class _Reports(msgspec.Struct):
@@ -49,10 +38,9 @@ def reports_over_http(
     print(PARTIAL, file=sys.stderr, flush=True)
     kinds = KINDS if kind is None else (kind,)
     changes: Iterator[StreamedChange] = client.changes() if follow else iter(())
-    versions = _versions(client, model, version)
+    versions = [one for one in client.versions(model) if version in (None, one.model_version)]
     if not versions:
-        named = model if version is None else f"{model} version {version}"
-        raise CommandError(f"{named} is not registered: correct the name, or register it with `driftline register`")
+        raise not_registered(model if version is None else f"{model} version {version}")
     for one in versions:
         if one.state == "learning":
             print(f"{model} {one.model_version}: {one.not_judged}", file=sys.stderr, flush=True)
@@ -65,11 +53,6 @@ def reports_over_http(
         for name, its_version in named_now:
             if name == model and version in (None, its_version):
                 yield from _read(client, model, its_version, kinds, NEWEST)
-
-
-def _versions(client: ApiClient, model: str, version: str | None) -> list[_Version]:
-    found = client.get("/models", _Models).models
-    return [one for one in found if one.model == model and version in (None, one.model_version)]
 
 
 def _read(

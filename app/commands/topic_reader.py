@@ -8,15 +8,15 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
 from app.commands.options import CommandError
 from app.ingest.decoding import STRAY, UNREADABLE
-from app.kafka.client_options import client_options, consumer_options
+from app.kafka.client_options import consumer_options
 from app.kafka.consumer import Consumer
 from app.kafka.errors import words_of
 from app.kafka.global_table import FollowedTopic
+from app.kafka.topics import partitions_named
 from app.registration.models_table import ModelsTable, RegisteredModel
 from app.registration.versions_table import Registered, VersionsTable
 from app.settings.settings import Settings
@@ -83,11 +83,19 @@ async def newest(settings: Settings, topic: Topic, decode: Callable[[bytes], T],
 
     Invalid records and tombstones are left out: nothing is judged by them.
     """
-    name = topic.full_name(settings.prefix)
-    partitions = [TopicPartition(name, number) for number in range(await partitions_of_topic(settings, name))]
-    if not partitions:
-        return []
     found = list[T]()
+    for record in await newest_records(settings, topic.full_name(settings.prefix), most) or ():
+        with contextlib.suppress(*UNREADABLE, *STRAY):
+            if record.value is not None:
+                found.append(decode(record.value))
+    return found
+
+
+async def newest_records(settings: Settings, topic: str, most: int) -> list[ConsumerRecord] | None:
+    """Return the newest records of a topic, at most `most` of each partition; None where the topic does not exist."""
+    partitions = [TopicPartition(topic, number) for number in range(await partitions_of_topic(settings, topic))]
+    if not partitions:
+        return None
     consumer = Consumer(**consumer_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()
@@ -95,13 +103,9 @@ async def newest(settings: Settings, topic: Topic, decode: Callable[[bytes], T],
         starts, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
         for partition in partitions:
             consumer.seek(partition, max(starts[partition], ends[partition] - most))
-        async for record in _to_the_end(consumer, partitions):
-            with contextlib.suppress(*UNREADABLE, *STRAY):
-                if record.value is not None:
-                    found.append(decode(record.value))
+        return [record async for record in _to_the_end(consumer, partitions)]
     finally:
         await consumer.stop()
-    return found
 
 
 async def exists(settings: Settings, topic: Topic) -> bool:
@@ -111,15 +115,10 @@ async def exists(settings: Settings, topic: Topic) -> bool:
 
 async def partitions_of_topic(settings: Settings, topic: str) -> int:
     """Return the number of partitions of a topic, 0 where it does not exist. The request does not create the topic."""
-    admin = AIOKafkaAdminClient(**client_options(settings))
     try:
-        await admin.start()
-        described = await admin.describe_topics()
-        return next((len(found["partitions"]) for found in described if found["topic"] == topic), 0)
+        return await partitions_named(settings, topic)
     except KafkaConnectionError as error:
         raise CommandError(f"no Kafka at {settings.bootstrap_servers}: {error}") from None
-    finally:
-        await admin.close()
 
 
 async def _to_the_end(consumer: Consumer, partitions: list[TopicPartition]) -> AsyncIterator[ConsumerRecord]:

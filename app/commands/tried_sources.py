@@ -9,13 +9,11 @@ from difflib import get_close_matches
 from operator import attrgetter
 from typing import Any, Protocol
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 
 from app.commands.options import CommandError
-from app.commands.topic_reader import partitions_of_topic, registry
+from app.commands.topic_reader import newest_records, registry
 from app.ingest.decoding import Record
-from app.kafka.client_options import consumer_options
-from app.kafka.consumer import Consumer
 from app.registration.models_table import RegisteredModel
 from app.settings.secrets import hash_key_of
 from app.settings.settings import Settings
@@ -80,26 +78,11 @@ async def tried_of(
 async def _newest(settings: Settings, source: EventSource, last: int) -> list[ConsumerRecord]:
     """Return the newest records by their time, oldest first. Nothing is committed, and no group is joined."""
     topic = source.declaration.topic
-    count = await partitions_of_topic(settings, topic)
-    if not count:
+    found = await newest_records(settings, topic, last)
+    if found is None:
         raise CommandError(
             f"source {source.declaration.label}: topic {topic} does not exist on {settings.bootstrap_servers}"
         )
-    partitions = [TopicPartition(topic, number) for number in range(count)]
-    consumer = Consumer(**consumer_options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
-    found: list[ConsumerRecord] = []
-    try:
-        await consumer.start()
-        consumer.assign(partitions)
-        begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-        for partition in partitions:
-            consumer.seek(partition, max(begins[partition], ends[partition] - last))
-        for partition in partitions:
-            while await consumer.position(partition) < ends[partition]:
-                for run in (await consumer.getmany(timeout_ms=500)).values():
-                    found += run
-    finally:
-        await consumer.stop()
     return sorted(found, key=attrgetter("timestamp"))[-last:]
 
 

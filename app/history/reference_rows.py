@@ -12,11 +12,10 @@ from app.history.answers import prediction_of
 from app.history.database import History
 from app.history.tables import PREDICTION_DAYS, PREDICTIONS
 from app.tables import TableError
-from app.tables.exports import plain_export
+from app.tables.exports import MOST_ROWS, plain_export
 from app.tables.files import table_of_rows
 
 FETCHED = 5000
-MOST_ROWS = 1_000_000
 
 
 def reference_rows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,11 @@ MOST_NAMES, LONGEST_NAME = 20, 60
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
+def known_names(kind: Any) -> tuple[str, ...]:
+    """Return the fields of a struct."""
+    return tuple(field.encode_name for field in msgspec.structs.fields(kind))
+
+
 class UnknownFieldsLog:
     """Log of the unknown fields of a topic's events, each once in a process.
 
@@ -28,7 +34,7 @@ class UnknownFieldsLog:
 
     def __init__(self, topic: str, kind: type[Event]) -> None:
         self._topic = topic
-        self._known = tuple(field.encode_name for field in msgspec.structs.fields(kind))
+        self._known = known_names(kind)
         self._logged: set[str] = set()
 
     def look_at(self, partition: int, records: Sequence[Record]) -> None:

@@ -80,8 +80,8 @@ async def partitions_of(settings: Settings, topic: Topic) -> int:
 async def partitions_named(settings: Settings, name: str) -> int:
     """Return the number of partitions of a topic by its full name; 0 where the topic does not exist."""
     admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
     try:
+        await admin.start()
         return (await _partitions(admin, {name})).get(name, 0)
     finally:
         await admin.close()

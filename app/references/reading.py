@@ -21,8 +21,8 @@ from app.references.event_rows import EventRows
 from app.references.event_topics import EventTopics
 from app.settings.settings import Settings
 from app.tables import TableError
+from app.tables.exports import MOST_ROWS
 
-MOST_ROWS = 1_000_000
 FIRST_STEP = 15.0
 """Seconds before now from which the newest rows are read first. Each further step is four times as long."""
 MARGIN = 3600.0

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.registration.monitoring import MonitoringFile
-from app.registration.profiling import read_reference
+from app.registration.profiling import Reference, read_reference
 from app.registration.setup import decode_monitoring
 from app.settings.secrets import hash_key_of
 from app.settings.settings import load_settings
@@ -26,8 +26,18 @@ def profile_parts(
     file = MonitoringFile() if config is None else decode_monitoring(config[1], config[0])
     frame = table_of(reference, "reference")
     found = read_reference(model, version, frame, file, file.baseline, hash_key_of(load_settings()))
+    return parts_of(found), decisions_of(found)
+
+
+def parts_of(found: Reference) -> Parts:
+    """Return the parts of the form that have a profile, and what was hidden before it was made."""
     parts = {"profile": ("profile.json", msgspec.json.encode(found.profile))}
     if found.hidden is not None:
         parts["hidden"] = ("hidden.json", msgspec.json.encode(found.hidden))
+    return parts
+
+
+def decisions_of(found: Reference) -> dict[str, Any]:
+    """Return the decisions made while a reference was read, by their names in the result of a registration."""
     decided = {name: decision.reason for name, decision in found.roles.decisions.items()}
-    return parts, {"decided": decided, "left_out": dict(found.roles.left_out), "notes": list(found.notes)}
+    return {"decided": decided, "left_out": dict(found.roles.left_out), "notes": list(found.notes)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+MOST_ROWS = 1_000_000
+"""Recorded rows that become a reference, at most."""
 EXPORTED = frozenset({"prediction_id", "timestamp", "prediction", "probability", "actual", "feedback_at"})
 """Columns of every export. Another table with all of them is read unchanged, but for empty columns."""
 FLAT = "prediction_value"

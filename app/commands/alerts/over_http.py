@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from app.commands.api_client import ApiClient
+from app.commands.api_client import ApiClient, not_registered
 from app.commands.options import CommandError
 from topics.events import AlertEvent
 
 MOST = 2000
 """Alerts of one response, at most."""
-
-
-class _Named(msgspec.Struct):
-    model: str
-
-
-class _Models(msgspec.Struct):
-    models: list[_Named]
 
 
 class _Alerts(msgspec.Struct):
@@ -42,8 +34,6 @@ def alerts_over_http(
         if part.next is None:
             break
         cursor = {"cursor": part.next}
-    if not found and model is not None:
-        known = {one.model for one in client.get("/models", _Models).models}
-        if model not in known:
-            raise CommandError(f"{model} is not registered: correct the name, or register it with `driftline register`")
+    if not found and model is not None and not client.versions(model):
+        raise not_registered(model)
     return sorted(found, key=lambda alert: (alert.started_at, alert.emitted_at))

@@ -15,7 +15,7 @@ from app.commands.options import CommandError
 from app.settings.secrets import hash_key_of
 from app.sources.hiding import SourceHiding
 from app.sources.schema_registry import RegistryUnavailable
-from app.sources.source import registry_of, sources_of
+from app.sources.source import by_topic, registry_of, sources_of
 from topics.events import FeedbackEvent, PredictionEvent
 from topics.registry import FEEDBACK, PREDICTIONS, Topic
 
@@ -105,9 +105,7 @@ class SourceLetters:
 
     def __init__(self, sources: Sequence[EventSource], hiding: SourceHiding | None) -> None:
         self._hiding = hiding
-        self._by_topic: dict[str, list[EventSource]] = {}
-        for source in sources:
-            self._by_topic.setdefault(source.topic.name, []).append(source)
+        self._by_topic = {group[0].topic.name: group for group in by_topic(sources)}
 
     def __bool__(self) -> bool:
         return bool(self._by_topic)

@@ -24,15 +24,6 @@ TOO_LARGE = 413
 Parts = dict[str, tuple[str | None, bytes]]
 
 
-class _Named(msgspec.Struct):
-    model: str
-    model_version: str
-
-
-class _Models(msgspec.Struct):
-    models: list[_Named]
-
-
 class _Reports(msgspec.Struct):
     reports: list[DriftReport]
 
@@ -79,24 +70,20 @@ def _sent_as_profile(
     settings: Settings, client: ApiClient, model: str, version: str, given: GivenFiles, config: Parts
 ) -> RegisteredVersion:
     from app.registration.profiling import read_reference
+    from app.registration.upload import decisions_of, parts_of
     from app.settings.secrets import hash_key_of
 
     frame, found_by = table_of(settings, model, version, given)
     found = read_reference(model, version, frame, given.file, given.metrics, hash_key_of(settings))
-    parts: Parts = {"profile": ("profile.json", msgspec.json.encode(found.profile)), **config}
-    if found.hidden is not None:
-        parts["hidden"] = ("hidden.json", msgspec.json.encode(found.hidden))
-    result = client.post(address("models", model, "versions", version), RegisteredVersion, files=parts)
-    return msgspec.structs.replace(
-        result,
-        decided={name: decision.reason for name, decision in found.roles.decisions.items()},
-        left_out=found.roles.left_out,
-        notes=(*found_by, *found.notes),
+    result = client.post(
+        address("models", model, "versions", version), RegisteredVersion, files={**parts_of(found), **config}
     )
+    decisions = decisions_of(found)
+    return msgspec.structs.replace(result, **decisions | {"notes": (*found_by, *decisions["notes"])})
 
 
 def _reports(client: ApiClient, model: str) -> list[DriftReport]:
     """Return the newest drift report of each version of a model that has rows."""
-    versions = [one.model_version for one in client.get("/models", _Models).models if one.model == model]
-    found = [client.get(address("models", model, one, "drift"), _Reports, limit=1).reports for one in versions]
+    paths = [address("models", model, one.model_version, "drift") for one in client.versions(model)]
+    found = [client.get(path, _Reports, limit=1).reports for path in paths]
     return [report for reports in found for report in reports if report.n]
